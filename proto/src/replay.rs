@@ -7,8 +7,9 @@ use crate::limits::REPLAY_WINDOW;
 /// It is asked before a frame is opened and moved only after: a forged frame changes nothing.
 #[derive(Clone, Copy, Debug)]
 pub struct ReplayWindow {
-    /// Bit `i` of the 128: was `newest - i` seen? Low half first; two words keep the alignment at 8.
-    seen: [u64; 2],
+    /// Bit `i` of the 128: was `newest - i` seen? Least significant word first; 32-bit words, so that
+    /// nothing is lost to alignment.
+    seen: [u32; 4],
     newest: u32,
 }
 
@@ -19,7 +20,7 @@ pub struct Replayed;
 impl ReplayWindow {
     /// A window that has seen nothing; seq 0 is never accepted, so that 0 can mean "none".
     pub const fn new() -> ReplayWindow {
-        ReplayWindow { seen: [1, 0], newest: 0 }
+        ReplayWindow { seen: [1, 0, 0, 0], newest: 0 }
     }
 
     /// Whether `seq` is newer than the window or inside it and not seen yet. Changes nothing.
@@ -46,11 +47,11 @@ impl ReplayWindow {
         if age < REPLAY_WINDOW {
             bits |= 1 << age;
         }
-        self.seen = [bits as u64, (bits >> 64) as u64];
+        self.seen = [bits as u32, (bits >> 32) as u32, (bits >> 64) as u32, (bits >> 96) as u32];
     }
 
     fn bits(&self) -> u128 {
-        u128::from(self.seen[0]) | u128::from(self.seen[1]) << 64
+        self.seen.iter().rev().fold(0, |bits, word| bits << 32 | u128::from(*word))
     }
 }
 

@@ -1,0 +1,106 @@
+//! What a core is told at its start.
+
+use super::accounts::Accounts;
+use super::packets::Packets;
+use super::promises::Promises;
+use super::sessions::Sessions;
+use redpkt_proto::steer::Layout;
+
+/// Settings of one worker's core, checked by whoever makes it.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Top 16 bits of the ids of packets made here.
+    pub machine: u16,
+    /// How SETs are divided.
+    pub layout: Layout,
+    /// Which worker this is.
+    pub worker: u32,
+    /// Records of each table in each SET.
+    pub capacity: Capacity,
+    /// Shakes that a user gets answered in a second; 0 means no limit.
+    pub shakes_per_s: u16,
+    /// How often clients are told to send something, in seconds.
+    pub keepalive_s: u16,
+    /// After how much silence a session ends, in seconds.
+    pub idle_s: u16,
+    /// Answers that may wait for the disk in each group.
+    pub promises: usize,
+}
+
+/// Records of each table in one SET.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// Sessions.
+    pub sessions: usize,
+    /// Accounts.
+    pub accounts: usize,
+    /// Packets.
+    pub packets: usize,
+}
+
+impl Capacity {
+    /// Room in each of `sets` SETs so that `sessions` and `accounts` uniformly hashed users surely fit:
+    /// the mean and six standard deviations (of a binomial distribution, at most √mean). Packets are
+    /// dealt round-robin and need no room to spare.
+    pub fn of_totals(sets: u32, sessions: u64, accounts: u64, packets: u64) -> Capacity {
+        let hashed = |total: u64| {
+            if sets == 1 {
+                return total as usize;
+            }
+            let mean = total as f64 / f64::from(sets);
+            ((mean + 6.0 * mean.sqrt()).ceil() as u64).min(total) as usize
+        };
+        Capacity {
+            sessions: hashed(sessions),
+            accounts: hashed(accounts),
+            packets: packets.div_ceil(u64::from(sets)) as usize,
+        }
+    }
+
+    /// Bytes that all tables of `sets` such SETs take.
+    pub fn bytes(&self, sets: usize) -> usize {
+        Sessions::bytes(sets, self.sessions)
+            + sets * (Accounts::bytes(self.accounts) + Packets::bytes(self.packets))
+    }
+}
+
+impl Config {
+    /// The SETs that this worker owns, ascending.
+    pub fn own_sets(&self) -> impl Iterator<Item = u32> {
+        let (layout, worker) = (self.layout, self.worker);
+        (0..layout.sets).filter(move |set| layout.worker_of(*set) == worker)
+    }
+
+    /// The groups that this worker owns, ascending.
+    pub fn own_groups(&self) -> impl Iterator<Item = u32> {
+        let (layout, worker) = (self.layout, self.worker);
+        (0..layout.groups).filter(move |group| group % layout.workers == worker)
+    }
+
+    /// Bytes that the core takes.
+    pub fn bytes(&self) -> usize {
+        self.capacity.bytes(self.own_sets().count())
+            + self.own_groups().count() * Promises::bytes(self.promises)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_million_users_fit_into_their_sets() {
+        let capacity = Capacity::of_totals(256, 1_000_000, 1_000, 1_000);
+        assert_eq!(capacity.sessions, 4_282); // 3,906.25 + 6 × 62.5
+        assert_eq!(capacity.packets, 4);
+        let layout = Layout { sets: 256, groups: 2, workers: 1 };
+        let mut counts = [0; 256];
+        (1..=1_000_000).for_each(|user| counts[layout.set_of(user) as usize] += 1);
+        assert!(counts.iter().all(|count| *count <= capacity.sessions));
+    }
+
+    #[test]
+    fn one_set_needs_no_room_to_spare() {
+        assert_eq!(Capacity::of_totals(1, 1_000, 10, 10).sessions, 1_000);
+    }
+}

@@ -1,0 +1,434 @@
+//! One worker's core: the way of a batch through it.
+
+use super::accounts::Accounts;
+use super::config::Config;
+use super::counters::{Counters, Drop};
+use super::mint::{MintOrder, MintProgress, RunningOrder};
+use super::packets::Packets;
+use super::promises::Promises;
+use super::rate::ShakeRate;
+use super::sessions::{Sessions, SlotId};
+use crate::ledger::{Account, Kind, Ledger, Row};
+use rand::{Rng as _, RngExt as _};
+use redpkt_proto::body::{Body, PacketId, Refusal, RefusalCode};
+use redpkt_proto::cookie::CookieJar;
+use redpkt_proto::frame::VERSION;
+use redpkt_proto::keyring::KeyRing;
+use redpkt_proto::{Direction, FRAMES_PER_DATAGRAM_MAX, Frame, Header, Now, Op, Path, Rng, seal};
+
+/// One datagram of a batch: its frames are opened, and answered, in place.
+pub struct Job<'a> {
+    /// Where it came from.
+    pub path: Path,
+    /// Its frames; after the batch, the first `replies` of them are the reply.
+    pub frames: &'a mut [Frame],
+    /// Frames of the reply; 0 for none.
+    pub replies: usize,
+}
+
+/// How a worker brings memory near before it is needed; see [`NoPrefetch`].
+pub trait Prefetch: Copy {
+    /// Asks for all cache lines of `value`.
+    fn read<T>(self, value: &T);
+}
+
+/// Leaves memory where it is.
+#[derive(Clone, Copy, Debug)]
+pub struct NoPrefetch;
+
+impl Prefetch for NoPrefetch {
+    fn read<T>(self, _value: &T) {}
+}
+
+/// What there is in one SET.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SetStats {
+    /// The SET's number.
+    pub set: u32,
+    /// Live sessions.
+    pub sessions: u64,
+    /// Accounts in use.
+    pub accounts: u64,
+    /// Packets in the pool.
+    pub pool_packets: u64,
+    /// What they hold, in fen.
+    pub pool_fen: u64,
+}
+
+/// A SET's money.
+pub(super) struct Set {
+    pub(super) number: u32,
+    /// Position of its group among the worker's own.
+    pub(super) group: usize,
+    pub(super) accounts: Accounts,
+    pub(super) packets: Packets,
+}
+
+/// A group's ledger, and the answers that wait for it.
+pub(super) struct Group<L> {
+    pub(super) ledger: L,
+    pub(super) promises: Promises,
+}
+
+/// What a batch knows of one of its datagrams.
+#[derive(Clone, Copy)]
+enum Found {
+    /// Nothing more to do: dropped, or answered already.
+    Done,
+    /// A HELLO or JOIN.
+    Handshake { set: u32 },
+    /// Session frames, not looked at yet.
+    Session { set: u32, user: u64 },
+    /// Session frames of a live session; bit `i` of `opened`: frame `i` is authentic and fresh.
+    Opened { id: SlotId, opened: u32 },
+}
+
+const _: () = assert!(FRAMES_PER_DATAGRAM_MAX <= u32::BITS as usize);
+
+/// Where `position_of_set` has no position: a SET of another worker.
+const NOT_OWN: u32 = u32::MAX;
+
+/// A session whose seqs are used up to here ends; a client's do so at the same place.
+const SEQ_LAST: u32 = u32::MAX - 1_024;
+
+/// A new order begins to run within this time at the latest, however seldom datagrams come.
+const SWEEPS_PER_IDLE_TIME: u64 = 4;
+
+/// Slots that one tick sweeps at the most.
+const SWEEP_SLOTS_MAX: u64 = 4_096;
+
+/// One worker's share of the SETs.
+pub struct Core<L> {
+    pub(super) config: Config,
+    pub(super) keys: KeyRing,
+    pub(super) cookies: CookieJar,
+    /// Under which server randoms are made: lives as long as the process.
+    pub(super) random_secret: [u8; 32],
+    pub(super) sessions: Sessions,
+    pub(super) sets: Vec<Set>,
+    pub(super) groups: Vec<Group<L>>,
+    pub(super) shake_rate: ShakeRate,
+    pub(super) counters: Counters,
+    position_of_set: Vec<u32>,
+    orders: Vec<RunningOrder>,
+    rng: Rng,
+    load_level: u8,
+    swept_ns: u64,
+    found: Vec<Found>,
+}
+
+impl<L: Ledger> Core<L> {
+    /// A core for the SETs of `config.worker`, with all its memory in place. `new_ledger` is asked once for
+    /// each of its groups.
+    pub fn new(
+        config: Config,
+        keys: KeyRing,
+        now: Now,
+        mut rng: Rng,
+        mut new_ledger: impl FnMut(u32) -> L,
+    ) -> Core<L> {
+        let numbers: Vec<u32> = config.own_sets().collect();
+        let groups: Vec<u32> = config.own_groups().collect();
+        let mut position_of_set = vec![NOT_OWN; config.layout.sets as usize];
+        for (position, number) in numbers.iter().enumerate() {
+            position_of_set[*number as usize] = position as u32;
+        }
+        let sets = numbers.iter().map(|number| {
+            let group = config.layout.group_of(*number);
+            Set {
+                number: *number,
+                group: groups.iter().position(|own| *own == group).expect("a worker owns its SETs' groups"),
+                accounts: Accounts::new(config.capacity.accounts, rng.next_u64()),
+                packets: Packets::new(config.capacity.packets, rng.next_u64()),
+            }
+        });
+        let sets = sets.collect();
+        let mut random_secret = [0; 32];
+        rng.fill_bytes(&mut random_secret);
+        let group =
+            |group: &u32| Group { ledger: new_ledger(*group), promises: Promises::new(config.promises) };
+        Core {
+            cookies: CookieJar::new(now, &mut rng),
+            random_secret,
+            sessions: Sessions::new(numbers.len(), config.capacity.sessions, rng.next_u64()),
+            sets,
+            groups: groups.iter().map(group).collect(),
+            shake_rate: ShakeRate::new(config.shakes_per_s),
+            counters: Counters::default(),
+            position_of_set,
+            orders: Vec::with_capacity(super::ORDERS_MAX),
+            rng,
+            load_level: 0,
+            swept_ns: now.mono_ns,
+            found: Vec::with_capacity(64),
+            keys,
+            config,
+        }
+    }
+
+    /// Handles a batch of datagrams of this worker's users: answers what can be answered now in place,
+    /// and keeps what waits for the ledger for [`settle`](Self::settle).
+    ///
+    /// The batch goes through in stages, so that the memory of all its sessions is on its way while the
+    /// first one is worked on. Handshakes come first: they may replace keys.
+    pub fn handle_batch(&mut self, now: Now, load_level: u8, jobs: &mut [Job<'_>], prefetch: impl Prefetch) {
+        self.load_level = load_level;
+        let mut found = std::mem::take(&mut self.found);
+        found.clear();
+        for job in jobs.iter_mut() {
+            let what = self.check_headers(job);
+            if let Found::Session { set, user } = what {
+                prefetch.read(self.sessions.index_entry(set, user));
+            }
+            found.push(what);
+        }
+        for what in &found {
+            if let Found::Session { set, user } = *what
+                && let Some(slot) = self.sessions.likely(set, user)
+            {
+                prefetch.read(slot);
+            }
+        }
+        for (job, what) in jobs.iter_mut().zip(&found) {
+            if let Found::Handshake { set } = *what {
+                self.handshake(now, job, set);
+            }
+        }
+        for (job, what) in jobs.iter_mut().zip(&mut found) {
+            if let Found::Session { set, user } = *what {
+                *what = self.open_frames(job, set, user);
+            }
+        }
+        for (job, what) in jobs.iter_mut().zip(&mut found) {
+            if let Found::Opened { id, opened } = *what {
+                self.handle_frames(now, job, id, opened);
+            }
+        }
+        for (job, what) in jobs.iter_mut().zip(&found) {
+            if let Found::Opened { id, .. } = *what {
+                let slot = self.sessions.get(id);
+                job.frames[..job.replies].iter_mut().for_each(|frame| seal::seal(&slot.key, frame));
+            }
+            self.counters.frames_out += job.replies as u64;
+        }
+        self.found = found;
+    }
+
+    /// Hands out the answers that have become durable, sealed, each for the path of its request.
+    pub fn settle(&mut self, mut send: impl FnMut(&Path, &Frame)) {
+        for group in &mut self.groups {
+            let durable = group.ledger.durable_row();
+            while let Some(promise) = group.promises.pop_durable(durable) {
+                let slot = self.sessions.get_mut(promise.id);
+                if slot.user != promise.user || slot.number != promise.session_number {
+                    continue;
+                }
+                let mut header = Header::new(promise.user, Direction::ToClient, promise.op);
+                slot.seq += 1;
+                header.seq = slot.seq.into();
+                header.flags = promise.flags;
+                header.load_level = self.load_level;
+                let mut frame = Frame::new(header, &promise.answer);
+                seal::seal(&slot.key, &mut frame);
+                self.counters.frames_out += 1;
+                send(&promise.path, &frame);
+            }
+        }
+    }
+
+    /// What time brings: packets that are due, sessions that were idle too long, a new cookie secret.
+    /// A bounded piece of each; to be called after every batch, and some hundred times a second at least
+    /// while something is due.
+    pub fn tick(&mut self, now: Now) {
+        self.cookies.rotate(now, &mut self.rng);
+        self.mint_due(now);
+        let idle_ns = u64::from(self.config.idle_s) * 1_000_000_000;
+        let elapsed = u128::from(now.mono_ns.saturating_sub(self.swept_ns));
+        let share =
+            elapsed * self.sessions.slots() as u128 * u128::from(SWEEPS_PER_IDLE_TIME) / u128::from(idle_ns);
+        if share > 0 {
+            self.swept_ns = now.mono_ns;
+            let count = (share as u64).min(SWEEP_SLOTS_MAX) as usize;
+            self.counters.idle_ended += self.sessions.sweep(count, now, (idle_ns / 1_000_000) as u32);
+        }
+    }
+
+    /// Takes an order to mint; its progress has the number that is returned.
+    pub fn add_order(&mut self, order: MintOrder) -> usize {
+        assert!(self.orders.len() < super::ORDERS_MAX, "the control plane counts the orders");
+        self.orders.push(RunningOrder::new(order));
+        self.orders.len() - 1
+    }
+
+    /// How far each order is, in the order they were added.
+    pub fn orders(&self) -> impl Iterator<Item = MintProgress> {
+        self.orders.iter().map(|running| running.progress)
+    }
+
+    /// From now on tickets are checked with these keys. Sessions go on.
+    pub fn set_keys(&mut self, keys: KeyRing) {
+        self.keys = keys;
+    }
+
+    /// Totals since the start.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Counts a datagram that did not get as far as a batch.
+    pub fn count_drop(&mut self, reason: Drop) {
+        self.counters.drop(reason);
+    }
+
+    /// What there is in each SET of this worker.
+    pub fn set_stats(&self) -> impl Iterator<Item = SetStats> {
+        self.sets.iter().enumerate().map(|(position, set)| SetStats {
+            set: set.number,
+            sessions: u64::from(self.sessions.live(position as u32)),
+            accounts: set.accounts.count() as u64,
+            pool_packets: set.packets.pool_packets() as u64,
+            pool_fen: set.packets.pool_fen(),
+        })
+    }
+
+    /// The ledgers of this worker's groups.
+    pub fn ledgers(&self) -> impl Iterator<Item = &L> {
+        self.groups.iter().map(|group| &group.ledger)
+    }
+
+    /// The memory of all session slots, for the kernel's advice on huge pages.
+    pub fn session_memory(&mut self) -> &mut [impl Sized + use<L>] {
+        self.sessions.memory()
+    }
+
+    /// Version, direction and user of all frames, and the op of a handshake, which comes alone.
+    fn check_headers(&mut self, job: &mut Job<'_>) -> Found {
+        job.replies = 0;
+        self.counters.frames_in += job.frames.len() as u64;
+        let first = job.frames[0].header;
+        let fits =
+            |frame: &Frame| frame.header.version_direction == VERSION && frame.header.user == first.user;
+        if !job.frames.iter().all(fits) {
+            return self.refuse_headers(job);
+        }
+        let user = first.user.get();
+        let set = self.position_of_set[self.config.layout.set_of(user) as usize];
+        assert_ne!(set, NOT_OWN, "a datagram is handed to the worker that owns its user");
+        match Op::from_wire(first.op) {
+            Some(Op::Hello | Op::Join) if job.frames.len() == 1 => Found::Handshake { set },
+            _ => Found::Session { set, user },
+        }
+    }
+
+    /// A datagram whose headers do not fit: which of them, and what is said about it.
+    fn refuse_headers(&mut self, job: &mut Job<'_>) -> Found {
+        let has = |test: &dyn Fn(&Header) -> bool| job.frames.iter().any(|frame| test(&frame.header));
+        if has(&|header| header.direction() == Direction::ToClient) {
+            self.counters.drop(Drop::Direction);
+        } else if has(&|header| header.version() != VERSION) {
+            self.counters.drop(Drop::Version);
+            refuse(job, Op::Error, RefusalCode::Version as u8, 0);
+        } else {
+            self.counters.drop(Drop::MixedUsers);
+        }
+        Found::Done
+    }
+
+    /// Finds the session and opens its frames in place; without a session the answer is STALE.
+    #[inline]
+    fn open_frames(&mut self, job: &mut Job<'_>, set: u32, user: u64) -> Found {
+        let Some(id) = self.sessions.find(set, user) else {
+            self.counters.drop(Drop::UnknownSession);
+            refuse(job, Op::Stale, 0, 0);
+            return Found::Done;
+        };
+        let slot = self.sessions.get_mut(id);
+        let mut opened = 0;
+        for (at, frame) in job.frames.iter_mut().enumerate() {
+            let seq = frame.header.seq.get();
+            let op = Op::from_wire(frame.header.op);
+            if !matches!(op, Some(Op::Shake | Op::Open | Op::Keepalive | Op::PathOk)) {
+                self.counters.drop(Drop::Op);
+            } else if slot.replay.check(seq).is_err() {
+                self.counters.drop(Drop::Replay);
+            } else if seal::open(&slot.key, frame).is_err() {
+                self.counters.drop(Drop::Tag);
+            } else {
+                slot.replay.accept(seq);
+                opened |= 1 << at;
+            }
+        }
+        if opened != 0 && slot.seq > SEQ_LAST {
+            self.sessions.remove(id);
+            refuse(job, Op::Stale, 0, 0);
+            return Found::Done;
+        }
+        Found::Opened { id, opened }
+    }
+
+    fn mint_due(&mut self, now: Now) {
+        let sets = u64::from(self.config.layout.sets);
+        for running in &mut self.orders {
+            for packet in running.take_due(now) {
+                let position = self.position_of_set[(packet % sets) as usize];
+                if position == NOT_OWN {
+                    continue;
+                }
+                let set = &mut self.sets[position as usize];
+                let ledger = &mut self.groups[set.group].ledger;
+                if !set.packets.has_room() || !ledger.has_room(1) {
+                    running.progress.passed_by += 1;
+                    continue;
+                }
+                let fen = self.rng.random_range(running.order.fen_min..=running.order.fen_max);
+                let number = set.packets.mint(fen).expect("room was asked for");
+                let id = PacketId { machine: self.config.machine, set: set.number as u16, number };
+                ledger.append(&Row {
+                    debit: Account::House,
+                    credit: Account::Pool,
+                    fen,
+                    kind: Kind::Mint,
+                    user: 0,
+                    req: 0,
+                    packet: id.to_u64(),
+                    wall_ms: now.wall_ms,
+                });
+                running.progress.packets += 1;
+                running.progress.fen += fen;
+            }
+        }
+    }
+
+    /// Writes a reply behind those that the datagram has already, to be sealed at the end of the batch.
+    #[inline]
+    pub(super) fn reply<B: Body>(&mut self, job: &mut Job<'_>, id: SlotId, op: Op, flags: u8, body: &B) {
+        let slot = self.sessions.get_mut(id);
+        let mut header = Header::new(slot.user, Direction::ToClient, op);
+        slot.seq += 1;
+        header.seq = slot.seq.into();
+        header.flags = flags;
+        header.load_level = self.load_level;
+        let frame = &mut job.frames[job.replies];
+        frame.header = header;
+        frame.set_body(body);
+        job.replies += 1;
+    }
+}
+
+/// Answers a datagram with one STALE or ERROR for its first frame.
+pub(super) fn refuse(job: &mut Job<'_>, op: Op, code: u8, retry_after_ms: u32) {
+    let refused = job.frames[0];
+    job.frames[0] = Frame::new(
+        Header::new(refused.header.user.get(), Direction::ToClient, op),
+        &Refusal {
+            refused_tag: refused.tag,
+            code,
+            version_min: VERSION,
+            version_max: VERSION,
+            reserved1: 0,
+            retry_after_ms: retry_after_ms.into(),
+            reserved2: [0; 8],
+        },
+    );
+    job.replies = 1;
+}

@@ -1,0 +1,128 @@
+//! What the core counts.
+
+/// Why a datagram, or a frame of it, was dropped or refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(usize)]
+pub enum Drop {
+    /// Not 1 to 18 whole frames.
+    Length,
+    /// Another version of the wire; one ERROR was the answer.
+    Version,
+    /// An op that is none, or that no client may send, or that must come alone.
+    Op,
+    /// A frame that a server sent; never answered.
+    Direction,
+    /// Frames of several users in one datagram.
+    MixedUsers,
+    /// No session for that user; one STALE was the answer.
+    UnknownSession,
+    /// A wrong tag.
+    Tag,
+    /// A seq that was seen, or is too old to tell.
+    Replay,
+    /// A cookie that is not ours, too old, or older than the session.
+    Cookie,
+    /// A ticket whose time is over.
+    TicketExpired,
+    /// A ticket of a key that is not in the key file.
+    TicketKey,
+    /// A table is full: sessions, accounts, or answers that wait for the disk.
+    Full,
+    /// A shake or a join that came too soon.
+    Rate,
+}
+
+impl Drop {
+    /// Every reason, in the order of its number.
+    pub const ALL: [Drop; 13] = [
+        Drop::Length,
+        Drop::Version,
+        Drop::Op,
+        Drop::Direction,
+        Drop::MixedUsers,
+        Drop::UnknownSession,
+        Drop::Tag,
+        Drop::Replay,
+        Drop::Cookie,
+        Drop::TicketExpired,
+        Drop::TicketKey,
+        Drop::Full,
+        Drop::Rate,
+    ];
+
+    /// Its name in `/stats.json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Drop::Length => "length",
+            Drop::Version => "version",
+            Drop::Op => "op",
+            Drop::Direction => "direction",
+            Drop::MixedUsers => "mixed_users",
+            Drop::UnknownSession => "unknown_session",
+            Drop::Tag => "tag",
+            Drop::Replay => "replay",
+            Drop::Cookie => "cookie",
+            Drop::TicketExpired => "ticket_expired",
+            Drop::TicketKey => "ticket_key",
+            Drop::Full => "full",
+            Drop::Rate => "rate",
+        }
+    }
+}
+
+/// Totals since the start, of one worker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Frames that came in whole datagrams.
+    pub frames_in: u64,
+    /// Frames that went out.
+    pub frames_out: u64,
+    /// Requests that were answered, refusals among them.
+    pub answers: u64,
+    /// Shakes that won nothing.
+    pub shake_miss: u64,
+    /// Shakes that won a packet.
+    pub shake_win: u64,
+    /// Opens that took money.
+    pub open_ok: u64,
+    /// Opens that found nothing to take.
+    pub open_empty: u64,
+    /// What opens took, in fen.
+    pub open_fen: u64,
+    /// Requests that were answered again as before.
+    pub repeated: u64,
+    /// Sessions that began.
+    pub joins: u64,
+    /// Sessions that ended because they were idle.
+    pub idle_ended: u64,
+    /// Sessions that proved a new address.
+    pub path_changes: u64,
+    /// By [`Drop`].
+    pub drops: [u64; Drop::ALL.len()],
+}
+
+impl Counters {
+    /// Counts one drop.
+    #[inline]
+    pub fn drop(&mut self, reason: Drop) {
+        self.drops[reason as usize] += 1;
+    }
+
+    /// Drops for this reason.
+    pub fn dropped(&self, reason: Drop) -> u64 {
+        self.drops[reason as usize]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_stands_at_its_number_under_its_own_name() {
+        for (at, reason) in Drop::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, at);
+            assert_eq!(Drop::ALL.iter().filter(|other| other.name() == reason.name()).count(), 1);
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! What a live session asks for: shake, open, keepalive, proof of a path.
+
+use super::accounts::{KeptAnswer, Known};
+use super::core::{Core, Job};
+use super::counters::Drop;
+use super::packets::PacketState;
+use super::promises::Promise;
+use super::sessions::SlotId;
+use super::window::RequestState;
+use crate::ledger::{Account, Kind, Ledger, Row};
+use redpkt_proto::body::{Answer, Keepalive, PacketId, PathProof, Request, Status};
+use redpkt_proto::cookie::Purpose;
+use redpkt_proto::frame::flags;
+use redpkt_proto::{Frame, Now, Op, Path};
+
+/// When to ask again where a table or a queue is full, in ms.
+const FULL_RETRY_AFTER_MS: u32 = 1_000;
+
+/// One request on its way through.
+struct Asked {
+    id: SlotId,
+    user: u64,
+    session_number: u32,
+    path: Path,
+    flags: u8,
+    op: Op,
+    req: u64,
+    counter: u32,
+    attempt: u8,
+    packet: u64,
+}
+
+impl<L: Ledger> Core<L> {
+    /// Handles the opened frames of one datagram, in order.
+    #[inline]
+    pub(super) fn handle_frames(&mut self, now: Now, job: &mut Job<'_>, id: SlotId, opened: u32) {
+        if opened == 0 {
+            return;
+        }
+        let slot = self.sessions.get_mut(id);
+        slot.seen_ms = now.mono_ms();
+        let mut proved = slot.path == job.path;
+        for at in 0..job.frames.len() {
+            if opened >> at & 1 == 0 {
+                continue;
+            }
+            let frame = job.frames[at];
+            let flags = if proved { 0 } else { flags::PROVE_PATH };
+            match Op::from_wire(frame.header.op) {
+                Some(Op::Keepalive) if proved => self.keepalive(now, job, id, frame.body()),
+                Some(Op::Keepalive) => self.ask_for_proof(now, job, id),
+                Some(Op::PathOk) => proved = self.path_ok(now, job, id, frame.body()),
+                Some(op @ (Op::Shake | Op::Open)) => self.request(now, job, id, op, flags, &frame),
+                _ => unreachable!("other ops are not opened"),
+            }
+        }
+    }
+
+    fn keepalive(&mut self, now: Now, job: &mut Job<'_>, id: SlotId, asked: Keepalive) {
+        let answer = Keepalive { token: asked.token, server_wall_ms: now.wall_ms.into(), reserved: [0; 16] };
+        self.reply(job, id, Op::Keepalive, 0, &answer);
+    }
+
+    /// A KEEPALIVE from an address that is not proved is answered by a request for the proof.
+    fn ask_for_proof(&mut self, now: Now, job: &mut Job<'_>, id: SlotId) {
+        let slot = self.sessions.get(id);
+        let (user, nonce) = (slot.user, path_nonce(slot.number));
+        let cookie = self.cookies.make(Purpose::Path, now, &job.path, user, &nonce);
+        self.reply(job, id, Op::Path, 0, &PathProof { cookie, reserved: [0; 20] });
+    }
+
+    /// Whether the address is proved now.
+    fn path_ok(&mut self, now: Now, job: &mut Job<'_>, id: SlotId, proof: PathProof) -> bool {
+        let slot = self.sessions.get_mut(id);
+        let (user, nonce) = (slot.user, path_nonce(slot.number));
+        if !self.cookies.check(&proof.cookie, Purpose::Path, now, &job.path, user, &nonce) {
+            self.counters.drop(Drop::Cookie);
+            return slot.path == job.path;
+        }
+        if slot.path != job.path {
+            slot.path = job.path;
+            self.counters.path_changes += 1;
+        }
+        let answer = Keepalive { token: 0.into(), server_wall_ms: now.wall_ms.into(), reserved: [0; 16] };
+        self.reply(job, id, Op::Keepalive, 0, &answer);
+        true
+    }
+
+    #[inline]
+    fn request(&mut self, now: Now, job: &mut Job<'_>, id: SlotId, op: Op, flags: u8, frame: &Frame) {
+        let request: Request = frame.body();
+        let slot = self.sessions.get(id);
+        let req = request.req.get();
+        let asked = Asked {
+            id,
+            user: slot.user,
+            session_number: slot.number,
+            path: job.path,
+            flags,
+            op,
+            req,
+            counter: req as u32,
+            attempt: request.attempt,
+            packet: request.packet.get(),
+        };
+        let number = (req >> 32) as u32;
+        let answer = if number == slot.number {
+            match slot.window.state(asked.counter) {
+                RequestState::New if op == Op::Shake => self.shake(now, &asked),
+                RequestState::New => self.open(now, &asked),
+                RequestState::Nothing => self.again_nothing(&asked),
+                RequestState::Money | RequestState::Below => self.again(&asked, true),
+            }
+        } else if number < slot.number {
+            self.again(&asked, false)
+        } else {
+            Some(asked.answer(Status::TooOld))
+        };
+        if let Some(answer) = answer {
+            self.counters.answers += 1;
+            self.reply(job, id, op, flags, &answer);
+        }
+    }
+
+    /// Asks for luck: the oldest packet of the SET's pool, if there is one.
+    #[inline]
+    fn shake(&mut self, now: Now, asked: &Asked) -> Option<Answer> {
+        let slot = self.sessions.get_mut(asked.id);
+        if let Err(retry_after_ms) = self.shake_rate.take(&mut slot.next_shake, now) {
+            self.counters.drop(Drop::Rate);
+            return Some(asked.busy(retry_after_ms));
+        }
+        if self.sets[asked.id.set as usize].packets.pool_packets() == 0 {
+            slot.window.finish(asked.counter, false);
+            self.counters.shake_miss += 1;
+            return Some(asked.answer(Status::Miss));
+        }
+        self.win(now, asked)
+    }
+
+    /// Gives the shaker a packet. Room for all of it is made sure of before anything changes.
+    fn win(&mut self, now: Now, asked: &Asked) -> Option<Answer> {
+        let set = &mut self.sets[asked.id.set as usize];
+        let group = &mut self.groups[set.group];
+        if !group.promises.has_room() || !group.ledger.has_room(1) {
+            self.counters.drop(Drop::Full);
+            return Some(asked.busy(FULL_RETRY_AFTER_MS));
+        }
+        let Some(account) = set.accounts.get_or_add(asked.user) else {
+            self.counters.drop(Drop::Full);
+            return Some(asked.busy(FULL_RETRY_AFTER_MS));
+        };
+        let packet = set.packets.win(asked.user).expect("the pool was found with a packet in it");
+        let id = PacketId { machine: self.config.machine, set: set.number as u16, number: packet.number };
+        account.keep(KeptAnswer::new(asked.req, Op::Shake, Status::Ok, id.to_u64(), 0));
+        let row = group.ledger.append(&Row {
+            debit: Account::Pool,
+            credit: Account::Won,
+            fen: packet.total_fen,
+            kind: Kind::Win,
+            user: asked.user,
+            req: asked.req,
+            packet: id.to_u64(),
+            wall_ms: now.wall_ms,
+        });
+        self.sessions.get_mut(asked.id).window.finish(asked.counter, true);
+        self.counters.shake_win += 1;
+        let answer = Answer { packet: id.to_u64().into(), ..asked.answer(Status::Ok) };
+        self.promise(asked, row, answer);
+        None
+    }
+
+    /// Takes the amount of a packet that the user has won.
+    fn open(&mut self, now: Now, asked: &Asked) -> Option<Answer> {
+        let set = &mut self.sets[asked.id.set as usize];
+        let group = &mut self.groups[set.group];
+        let id = PacketId::from_u64(asked.packet);
+        let here = id.machine == self.config.machine && u32::from(id.set) == set.number;
+        let packet = match set.packets.get(id.number).filter(|_| here) {
+            Some(packet) if packet.winner == asked.user => *packet,
+            Some(_) => return self.open_nothing(asked, Status::NotInvited),
+            None if here && set.packets.was_made(id.number) => {
+                return self.open_nothing(asked, Status::Empty);
+            }
+            None => return self.open_nothing(asked, Status::UnknownPacket),
+        };
+        if !group.promises.has_room() || !group.ledger.has_room(1) {
+            self.counters.drop(Drop::Full);
+            return Some(asked.busy(FULL_RETRY_AFTER_MS));
+        }
+        let account = set.accounts.get_or_add(asked.user).expect("a winner has an account");
+        account.keep(KeptAnswer::new(asked.req, Op::Open, Status::Ok, asked.packet, packet.total_fen));
+        let row = if packet.state == PacketState::Opened {
+            // The second open of a packet gets the first one's answer, and moves nothing.
+            self.counters.repeated += 1;
+            group.ledger.last_row()
+        } else {
+            account.balance_fen += packet.total_fen;
+            set.packets.open(packet.number);
+            self.counters.open_ok += 1;
+            self.counters.open_fen += packet.total_fen;
+            group.ledger.append(&Row {
+                debit: Account::Won,
+                credit: Account::Wallet(asked.user),
+                fen: packet.total_fen,
+                kind: Kind::Open,
+                user: asked.user,
+                req: asked.req,
+                packet: asked.packet,
+                wall_ms: now.wall_ms,
+            })
+        };
+        self.sessions.get_mut(asked.id).window.finish(asked.counter, true);
+        let answer =
+            Answer { packet: asked.packet.into(), fen: packet.total_fen.into(), ..asked.answer(Status::Ok) };
+        self.promise(asked, row, answer);
+        None
+    }
+
+    fn open_nothing(&mut self, asked: &Asked, status: Status) -> Option<Answer> {
+        self.sessions.get_mut(asked.id).window.finish(asked.counter, false);
+        self.counters.open_empty += 1;
+        Some(asked.answer(status))
+    }
+
+    /// A req that was executed and moved no money: a shake missed, an open got nothing. Whichever it was,
+    /// the same answer never promises money.
+    fn again_nothing(&mut self, asked: &Asked) -> Option<Answer> {
+        self.counters.repeated += 1;
+        Some(asked.answer(if asked.op == Op::Shake { Status::Miss } else { Status::NotDone }))
+    }
+
+    /// A req that was executed before, in this session or an earlier one: its answer, if it was about
+    /// money and is kept. It waits for everything that was decided in the group so far.
+    fn again(&mut self, asked: &Asked, this_session: bool) -> Option<Answer> {
+        self.counters.repeated += 1;
+        let set = &self.sets[asked.id.set as usize];
+        let known = set.accounts.get(asked.user).map_or(Known::Never, |account| account.known(asked.req));
+        let kept = match known {
+            Known::Answer(kept) => kept,
+            Known::Never if !this_session => {
+                let status = if asked.op == Op::Shake { Status::Miss } else { Status::NotDone };
+                return Some(asked.answer(status));
+            }
+            Known::Forgotten | Known::Never => return Some(asked.answer(Status::TooOld)),
+        };
+        let same = kept.op() == asked.op as u8 && (asked.op == Op::Shake || kept.packet == asked.packet);
+        if !same {
+            return Some(asked.answer(Status::Conflict));
+        }
+        let group = &self.groups[set.group];
+        if !group.promises.has_room() {
+            self.counters.drop(Drop::Full);
+            return Some(asked.busy(FULL_RETRY_AFTER_MS));
+        }
+        let answer = Answer {
+            status: kept.status(),
+            packet: kept.packet.into(),
+            fen: kept.fen().into(),
+            ..asked.answer(Status::Ok)
+        };
+        let row = group.ledger.last_row();
+        self.promise(asked, row, answer);
+        None
+    }
+
+    fn promise(&mut self, asked: &Asked, row: u64, answer: Answer) {
+        self.counters.answers += 1;
+        let group = self.sets[asked.id.set as usize].group;
+        self.groups[group].promises.push(Promise {
+            row,
+            user: asked.user,
+            id: asked.id,
+            session_number: asked.session_number,
+            path: asked.path,
+            op: asked.op,
+            flags: asked.flags,
+            answer,
+        });
+    }
+}
+
+impl Asked {
+    #[inline]
+    fn answer(&self, status: Status) -> Answer {
+        Answer {
+            req: self.req.into(),
+            attempt: self.attempt,
+            status: status as u8,
+            reserved: [0; 2],
+            retry_after_ms: 0.into(),
+            packet: 0.into(),
+            fen: 0.into(),
+        }
+    }
+
+    fn busy(&self, retry_after_ms: u32) -> Answer {
+        Answer { retry_after_ms: retry_after_ms.into(), ..self.answer(Status::Busy) }
+    }
+}
+
+/// What a path cookie is bound to beside user and address.
+fn path_nonce(session_number: u32) -> [u8; 8] {
+    u64::from(session_number).to_le_bytes()
+}

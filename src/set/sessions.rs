@@ -1,0 +1,256 @@
+//! The session slots of a worker: preallocated, the same number for each SET.
+
+use super::index::Index;
+use super::window::RequestWindow;
+use redpkt_proto::replay::ReplayWindow;
+use redpkt_proto::seal::SessionKey;
+use redpkt_proto::{Now, Path};
+
+/// One user's session. 96 bytes: what a shake needs lies in two neighbouring cache lines.
+#[repr(C)]
+pub struct Slot {
+    /// Whose session. In a free slot: the number of the next free one.
+    pub user: u64,
+    /// What its frames are sealed with.
+    pub key: SessionKey,
+    /// The address that has proved itself.
+    pub path: Path,
+    /// Seqs of the client that were seen.
+    pub replay: ReplayWindow,
+    /// The last seq that we used.
+    pub seq: u32,
+    /// High half of the reqs of this session; 0 in a free slot.
+    pub number: u32,
+    /// Which of its requests are done.
+    pub window: RequestWindow,
+    /// When the last authentic frame came, in wrapping monotonic ms.
+    pub seen_ms: u32,
+    /// When the next shake is due at the rate that a user has, in wrapping ticks of [`super::rate`].
+    pub next_shake: u32,
+}
+
+const _: () = assert!(size_of::<Slot>() == 96);
+
+/// No slot: the end of a free list.
+const NONE: u32 = u32::MAX;
+
+/// All sessions of the SETs of a worker. SETs are named by their position among the worker's own.
+pub struct Sessions {
+    slots: Vec<Slot>,
+    index: Index,
+    slots_per_set: u32,
+    lists: Vec<SetList>,
+    /// Where the idle sweep goes on: a position in `slots`.
+    sweep_at: usize,
+}
+
+#[derive(Clone, Copy)]
+struct SetList {
+    free: u32,
+    live: u32,
+}
+
+/// Where a session is: the SET's position and the slot's number in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotId {
+    /// Position of the SET among the worker's own.
+    pub set: u32,
+    /// Number of the slot in its SET.
+    pub slot: u32,
+}
+
+impl Sessions {
+    /// Room for `slots_per_set` sessions in each of `sets` SETs. Every slot is written, so the memory is
+    /// there before the first datagram comes.
+    pub fn new(sets: usize, slots_per_set: usize, seed: u64) -> Sessions {
+        let free = |at: usize| {
+            let next = at as u32 % slots_per_set as u32 + 1;
+            Slot { user: u64::from(if next == slots_per_set as u32 { NONE } else { next }), ..Slot::free() }
+        };
+        Sessions {
+            slots: (0..sets * slots_per_set).map(free).collect(),
+            index: Index::new(sets, slots_per_set, seed),
+            slots_per_set: slots_per_set as u32,
+            lists: vec![SetList { free: 0, live: 0 }; sets],
+            sweep_at: 0,
+        }
+    }
+
+    /// Bytes that this takes.
+    pub fn bytes(sets: usize, slots_per_set: usize) -> usize {
+        sets * slots_per_set * size_of::<Slot>() + Index::bytes(sets, slots_per_set)
+    }
+
+    /// All slots as one piece of memory, for the kernel's advice on huge pages.
+    pub fn memory(&mut self) -> &mut [Slot] {
+        &mut self.slots
+    }
+
+    /// The index entry where the search for `user` begins, to be prefetched.
+    #[inline]
+    pub fn index_entry(&self, set: u32, user: u64) -> &u32 {
+        self.index.first_entry(set as usize, user)
+    }
+
+    /// The slot that most likely is `user`'s, to be prefetched.
+    #[inline]
+    pub fn likely(&self, set: u32, user: u64) -> Option<&Slot> {
+        let slot = self.index.candidate(set as usize, user)?;
+        Some(&self.slots[(set * self.slots_per_set + slot) as usize])
+    }
+
+    /// Where `user`'s session is.
+    #[inline]
+    pub fn find(&self, set: u32, user: u64) -> Option<SlotId> {
+        let base = set * self.slots_per_set;
+        self.index
+            .find(set as usize, user, |slot| self.slots[(base + slot) as usize].user == user)
+            .map(|slot| SlotId { set, slot })
+    }
+
+    /// The slot there.
+    #[inline]
+    pub fn get(&self, id: SlotId) -> &Slot {
+        &self.slots[self.position(id)]
+    }
+
+    /// The slot there, to be changed.
+    #[inline]
+    pub fn get_mut(&mut self, id: SlotId) -> &mut Slot {
+        let position = self.position(id);
+        &mut self.slots[position]
+    }
+
+    /// Gives `user`, who has none, a slot; `None` when the SET is full.
+    pub fn add(&mut self, set: u32, user: u64) -> Option<SlotId> {
+        let list = &mut self.lists[set as usize];
+        if list.free == NONE {
+            return None;
+        }
+        let id = SlotId { set, slot: list.free };
+        let slot = &mut self.slots[(set * self.slots_per_set + id.slot) as usize];
+        list.free = slot.user as u32;
+        list.live += 1;
+        *slot = Slot { user, ..Slot::free() };
+        self.index.insert(set as usize, user, id.slot);
+        Some(id)
+    }
+
+    /// Ends a session and frees its slot.
+    pub fn remove(&mut self, id: SlotId) {
+        let base = id.set * self.slots_per_set;
+        let user = self.get(id).user;
+        let slots = &self.slots;
+        self.index.remove(id.set as usize, user, id.slot, |slot| slots[(base + slot) as usize].user);
+        let list = &mut self.lists[id.set as usize];
+        let next = std::mem::replace(&mut list.free, id.slot);
+        list.live -= 1;
+        *self.get_mut(id) = Slot { user: u64::from(next), ..Slot::free() };
+    }
+
+    /// Looks at the next `count` slots and ends the sessions that were silent for more than `idle_ms`; how
+    /// many. Live ones get their wrapping times kept near `now`.
+    pub fn sweep(&mut self, count: usize, now: Now, idle_ms: u32) -> u64 {
+        let mut ended = 0;
+        for _ in 0..count.min(self.slots.len()) {
+            let at = self.sweep_at;
+            self.sweep_at = (at + 1) % self.slots.len();
+            let slot = &mut self.slots[at];
+            if slot.number == 0 {
+                continue;
+            }
+            if now.mono_ms().wrapping_sub(slot.seen_ms) > idle_ms {
+                let at = at as u32;
+                self.remove(SlotId { set: at / self.slots_per_set, slot: at % self.slots_per_set });
+                ended += 1;
+            } else {
+                super::rate::keep_near(&mut slot.next_shake, now);
+            }
+        }
+        ended
+    }
+
+    /// Slots of all SETs.
+    pub fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Live sessions of a SET.
+    pub fn live(&self, set: u32) -> u32 {
+        self.lists[set as usize].live
+    }
+
+    fn position(&self, id: SlotId) -> usize {
+        (id.set * self.slots_per_set + id.slot) as usize
+    }
+}
+
+impl Slot {
+    fn free() -> Slot {
+        Slot {
+            user: 0,
+            key: SessionKey::from_bytes([0; 16]),
+            path: Path::NONE,
+            replay: ReplayWindow::new(),
+            seq: 0,
+            number: 0,
+            window: RequestWindow::default(),
+            seen_ms: 0,
+            next_shake: 0,
+        }
+    }
+
+    /// Begins a new session in this slot: nothing of the one before remains but the user.
+    pub fn begin(&mut self, number: u32, key: SessionKey, path: Path, now: Now) {
+        let user = self.user;
+        *self = Slot { user, key, path, number, seen_ms: now.mono_ms(), ..Slot::free() };
+        self.next_shake = super::rate::ticks(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Now = Now { mono_ns: 1_000_000_000, wall_ms: 0 };
+
+    fn begun(sessions: &mut Sessions, set: u32, user: u64) -> Option<SlotId> {
+        let id = sessions.add(set, user)?;
+        sessions.get_mut(id).begin(1, SessionKey::from_bytes([1; 16]), Path::NONE, NOW);
+        Some(id)
+    }
+
+    #[test]
+    fn a_full_set_takes_nobody_and_leaves_the_others_alone() {
+        let mut sessions = Sessions::new(2, 3, 0);
+        for user in 1..=3 {
+            assert!(begun(&mut sessions, 0, user).is_some());
+        }
+        assert!(sessions.add(0, 4).is_none());
+        assert!(begun(&mut sessions, 1, 4).is_some());
+        let id = sessions.find(0, 2).unwrap();
+        sessions.remove(id);
+        assert!(begun(&mut sessions, 0, 4).is_some());
+        assert_eq!((sessions.live(0), sessions.live(1)), (3, 1));
+        assert!(sessions.find(0, 2).is_none() && sessions.find(0, 4).is_some());
+    }
+
+    /// Expect: a sweep ends only sessions that were silent longer than allowed, and looks at no more
+    /// slots than it was told.
+    #[test]
+    fn a_sweep_is_bounded_and_ends_only_idle_sessions() {
+        let mut sessions = Sessions::new(1, 8, 0);
+        for user in 0..8 {
+            begun(&mut sessions, 0, user).unwrap();
+        }
+        let late = NOW.plus_ns(61_000_000_000);
+        for user in [1, 5] {
+            let id = sessions.find(0, user).unwrap();
+            sessions.get_mut(id).seen_ms = late.mono_ms();
+        }
+        assert_eq!(sessions.sweep(4, late, 60_000), 3);
+        assert_eq!(sessions.sweep(4, late, 60_000), 3);
+        assert_eq!(sessions.live(0), 2);
+        assert!(sessions.find(0, 1).is_some() && sessions.find(0, 5).is_some());
+    }
+}

@@ -1,0 +1,1 @@
+use redpkt_proto as _;
