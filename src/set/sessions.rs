@@ -92,11 +92,10 @@ impl Sessions {
         self.index.first_entry(set as usize, user)
     }
 
-    /// The slot that most likely is `user`'s, to be prefetched.
+    /// Where `user`'s session most likely is: the slot is not looked at, to be prefetched first.
     #[inline]
-    pub fn likely(&self, set: u32, user: u64) -> Option<&Slot> {
-        let slot = self.index.candidate(set as usize, user)?;
-        Some(&self.slots[(set * self.slots_per_set + slot) as usize])
+    pub fn likely(&self, set: u32, user: u64) -> Option<SlotId> {
+        self.index.candidate(set as usize, user).map(|slot| SlotId { set, slot })
     }
 
     /// Where `user`'s session is.
