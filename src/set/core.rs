@@ -14,6 +14,7 @@ use redpkt_proto::body::{Body, PacketId, Refusal, RefusalCode};
 use redpkt_proto::cookie::CookieJar;
 use redpkt_proto::frame::VERSION;
 use redpkt_proto::keyring::KeyRing;
+use redpkt_proto::steer::Layout;
 use redpkt_proto::{Direction, FRAMES_PER_DATAGRAM_MAX, Frame, Header, Now, Op, Path, Rng, seal};
 
 /// One datagram of a batch: its frames are opened, and answered, in place.
@@ -256,11 +257,15 @@ impl<L: Ledger> Core<L> {
         }
     }
 
-    /// Takes an order to mint; its progress has the number that is returned.
-    pub fn add_order(&mut self, order: MintOrder) -> usize {
+    /// Takes an order to mint. All workers get the same orders in the same order.
+    pub fn add_order(&mut self, order: MintOrder) {
         assert!(self.orders.len() < super::ORDERS_MAX, "the control plane counts the orders");
         self.orders.push(RunningOrder::new(order));
-        self.orders.len() - 1
+    }
+
+    /// How SETs are divided.
+    pub fn layout(&self) -> &Layout {
+        &self.config.layout
     }
 
     /// How far each order is, in the order they were added.

@@ -1,5 +1,7 @@
 //! What the core counts.
 
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
 /// Why a datagram, or a frame of it, was dropped or refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(usize)]
@@ -71,7 +73,8 @@ impl Drop {
 }
 
 /// Totals since the start, of one worker.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
 pub struct Counters {
     /// Frames that came in whole datagrams.
     pub frames_in: u64,

@@ -1,0 +1,100 @@
+//! What a server is started with, checked.
+
+use crate::set::{Capacity, Config, MintOrder};
+use crate::worker::Idle;
+use redpkt_proto::keyring::KeyRing;
+use redpkt_proto::steer::Layout;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// A checked configuration: every number in it is possible, alone and with the others.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where to listen for datagrams.
+    pub listen: Vec<SocketAddr>,
+    /// How SETs are divided.
+    pub layout: Layout,
+    /// The core of each worker; empty to leave them to the kernel.
+    pub cores: Vec<usize>,
+    /// Whether the kernel is given the steering program.
+    pub steering: bool,
+    /// What a worker does when nothing waits.
+    pub idle: Idle,
+    /// Top 16 bits of packet ids.
+    pub machine: u16,
+    /// Sessions, accounts and packets in all, as asked for.
+    pub totals: Totals,
+    /// Shakes that a user gets answered in a second; 0 means no limit.
+    pub shakes_per_s: u16,
+    /// How often clients are told to send something, in seconds.
+    pub keepalive_s: u16,
+    /// After how much silence a session ends, in seconds.
+    pub idle_s: u16,
+    /// Server keys, and the file they came from, to read it again on SIGHUP.
+    pub keys: KeyRing,
+    /// Where the keys came from.
+    pub key_file: PathBuf,
+    /// The HTTP side; `None` for none.
+    pub http: Option<super::HttpSettings>,
+    /// The order `start`.
+    pub mint: Option<MintSettings>,
+    /// A JSON line each second instead of a text line.
+    pub json_lines: bool,
+}
+
+/// Records of each kind in all SETs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Totals {
+    /// Sessions.
+    pub sessions: u64,
+    /// Accounts.
+    pub accounts: u64,
+    /// Packets.
+    pub packets: u64,
+}
+
+/// What an order to mint asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MintSettings {
+    /// Packets per second.
+    pub rate_per_s: u32,
+    /// Packets in all.
+    pub total: u64,
+    /// The least in a packet, in fen.
+    pub fen_min: u64,
+    /// The most in a packet, in fen.
+    pub fen_max: u64,
+}
+
+/// Answers that may wait for the disk in each group.
+const PROMISES_PER_GROUP: usize = 16_384;
+
+impl Settings {
+    /// What the core of one worker is told.
+    pub fn core_config(&self, worker: u32) -> Config {
+        let Totals { sessions, accounts, packets } = self.totals;
+        Config {
+            machine: self.machine,
+            layout: self.layout,
+            worker,
+            capacity: Capacity::of_totals(self.layout.sets, sessions, accounts, packets),
+            shakes_per_s: self.shakes_per_s,
+            keepalive_s: self.keepalive_s,
+            idle_s: self.idle_s,
+            promises: PROMISES_PER_GROUP,
+        }
+    }
+
+    /// Bytes that the cores of all workers take.
+    pub fn bytes(&self) -> u64 {
+        (0..self.layout.workers).map(|worker| self.core_config(worker).bytes() as u64).sum()
+    }
+}
+
+impl MintSettings {
+    /// The order, beginning at that time.
+    pub fn order(&self, start_wall_ms: u64) -> MintOrder {
+        let MintSettings { rate_per_s, total, fen_min, fen_max } = *self;
+        MintOrder { rate_per_s, total, fen_min, fen_max, start_wall_ms }
+    }
+}

@@ -1,0 +1,298 @@
+//! `GET /stats.json`: the figures of all workers, added up. Field names are a contract with scripts.
+
+use super::orders::OrderReport;
+use super::rates::Rates;
+use crate::set::Drop;
+use crate::telemetry;
+use crate::worker::{SetSnapshot, WorkerSnapshot};
+use redpkt_proto::steer::Layout;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// The whole answer.
+#[derive(Debug, Serialize)]
+pub struct Stats {
+    /// Since the start.
+    pub uptime_s: f64,
+    /// Live sessions.
+    pub sessions: u64,
+    /// Requests answered in the last second.
+    pub qps: f64,
+    /// Datagrams that came in the last second, at our sockets.
+    pub pps_in: f64,
+    /// Datagrams that went out in the last second, at our sockets.
+    pub pps_out: f64,
+    /// Frames in.
+    pub frames_in: u64,
+    /// Frames out.
+    pub frames_out: u64,
+    /// Datagrams in.
+    pub datagrams_in: u64,
+    /// Datagrams out.
+    pub datagrams_out: u64,
+    /// Requests answered.
+    pub answers: u64,
+    /// Requests that got the answer they had got before.
+    pub repeated: u64,
+    /// Sessions that began.
+    pub joins: u64,
+    /// Sessions that ended because they were idle.
+    pub idle_ended: u64,
+    /// Sessions that proved a new address.
+    pub path_changes: u64,
+    /// What was dropped or refused, by reason.
+    pub drops: BTreeMap<&'static str, u64>,
+    /// Datagrams that one worker gave to another.
+    pub handed_over: u64,
+    /// Shakes by outcome.
+    pub shake: ShakeStats,
+    /// Opens by outcome.
+    pub open: OpenStats,
+    /// Packets in the pools.
+    pub pool_packets: u64,
+    /// What they hold, in fen.
+    pub pool_fen: u64,
+    /// The highest load level of a worker: 16 × log2 of the queueing time in µs.
+    pub load_level: u64,
+    /// The ledger.
+    pub ledger: LedgerStats,
+    /// Orders to mint.
+    pub orders: Vec<OrderReport>,
+    /// By SET.
+    pub sets: Vec<SetStats>,
+    /// By group.
+    pub groups: Vec<GroupStats>,
+    /// By worker.
+    pub workers: Vec<WorkerStats>,
+    /// How datagrams move.
+    pub io: IoStats,
+    /// Bytes of the process in memory.
+    pub rss_bytes: u64,
+    /// The version of the program.
+    pub version: String,
+}
+
+/// Shakes by outcome.
+#[derive(Debug, Serialize)]
+pub struct ShakeStats {
+    /// Won nothing.
+    pub miss: u64,
+    /// Won a packet.
+    pub win: u64,
+}
+
+/// Opens by outcome.
+#[derive(Debug, Serialize)]
+pub struct OpenStats {
+    /// Took money.
+    pub ok: u64,
+    /// Found nothing to take.
+    pub empty: u64,
+    /// What was taken, in fen.
+    pub fen: u64,
+}
+
+/// The ledger, all groups together.
+#[derive(Debug, Serialize)]
+pub struct LedgerStats {
+    /// Rows.
+    pub rows: u64,
+    /// Commits.
+    pub commits: u64,
+    /// `ok`; more in groups.
+    pub state: &'static str,
+}
+
+/// One SET.
+#[derive(Debug, Serialize)]
+pub struct SetStats {
+    /// Its number.
+    pub set: u32,
+    /// Its group.
+    pub group: u32,
+    /// Live sessions.
+    pub sessions: u64,
+    /// Accounts in use.
+    pub accounts: u64,
+    /// Packets in the pool.
+    pub pool_packets: u64,
+    /// What they hold, in fen.
+    pub pool_fen: u64,
+}
+
+/// One group.
+#[derive(Debug, Serialize)]
+pub struct GroupStats {
+    /// Its number.
+    pub group: u32,
+    /// Its worker.
+    pub worker: u32,
+    /// Live sessions.
+    pub sessions: u64,
+    /// Packets in the pools.
+    pub pool_packets: u64,
+}
+
+/// One worker.
+#[derive(Debug, Serialize)]
+pub struct WorkerStats {
+    /// CPU time of its thread, in ns.
+    pub cpu_ns: u64,
+    /// Live sessions.
+    pub sessions: u64,
+    /// Datagrams in.
+    pub datagrams_in: u64,
+    /// Datagrams out.
+    pub datagrams_out: u64,
+    /// Frames in.
+    pub frames_in: u64,
+    /// Datagrams given to the workers that own their users.
+    pub handed_over: u64,
+    /// Its load level.
+    pub load_level: u64,
+    /// System calls that receive.
+    pub recv_calls: u64,
+    /// System calls that send.
+    pub send_calls: u64,
+    /// Times it went to sleep.
+    pub sleeps: u64,
+}
+
+/// How datagrams move.
+#[derive(Clone, Debug, Serialize)]
+pub struct IoStats {
+    /// The engine in use.
+    pub engine: &'static str,
+    /// Whether the kernel brings datagrams to their owner.
+    pub steering: bool,
+    /// Bytes of a socket's receive buffer, as granted.
+    pub recv_buffer_bytes: u64,
+}
+
+/// Everything that figures come from.
+pub struct Sources<'a> {
+    /// Since the start, in seconds.
+    pub uptime_s: f64,
+    /// The last second.
+    pub rates: Rates,
+    /// What each worker published.
+    pub workers: &'a [WorkerSnapshot],
+    /// What was published of each SET.
+    pub sets: Vec<(u32, SetSnapshot)>,
+    /// How SETs are divided.
+    pub layout: Layout,
+    /// Orders.
+    pub orders: Vec<OrderReport>,
+    /// How datagrams move.
+    pub io: IoStats,
+}
+
+impl Stats {
+    /// Adds everything up.
+    pub fn collect(sources: Sources<'_>) -> Stats {
+        let Sources { uptime_s, rates, workers, mut sets, layout, orders, io } = sources;
+        let sum = |field: fn(&WorkerSnapshot) -> u64| workers.iter().map(field).sum::<u64>();
+        sets.sort_by_key(|(set, _)| *set);
+        Stats {
+            uptime_s,
+            sessions: sum(|worker| worker.sessions),
+            qps: rates.qps,
+            pps_in: rates.pps_in,
+            pps_out: rates.pps_out,
+            frames_in: sum(|worker| worker.core.frames_in),
+            frames_out: sum(|worker| worker.core.frames_out),
+            datagrams_in: sum(|worker| worker.net.datagrams_in),
+            datagrams_out: sum(|worker| worker.net.datagrams_out),
+            answers: sum(|worker| worker.core.answers),
+            repeated: sum(|worker| worker.core.repeated),
+            joins: sum(|worker| worker.core.joins),
+            idle_ended: sum(|worker| worker.core.idle_ended),
+            path_changes: sum(|worker| worker.core.path_changes),
+            drops: drops(workers),
+            handed_over: sum(|worker| worker.handed_over),
+            shake: ShakeStats {
+                miss: sum(|worker| worker.core.shake_miss),
+                win: sum(|worker| worker.core.shake_win),
+            },
+            open: OpenStats {
+                ok: sum(|worker| worker.core.open_ok),
+                empty: sum(|worker| worker.core.open_empty),
+                fen: sum(|worker| worker.core.open_fen),
+            },
+            pool_packets: sum(|worker| worker.pool_packets),
+            pool_fen: sum(|worker| worker.pool_fen),
+            load_level: workers.iter().map(|worker| worker.load_level).max().unwrap_or(0),
+            ledger: LedgerStats {
+                rows: sum(|worker| worker.ledger_rows),
+                commits: sum(|worker| worker.ledger_commits),
+                state: "ok",
+            },
+            orders,
+            groups: groups(&sets, layout),
+            sets: sets.iter().map(|(set, snapshot)| SetStats::new(*set, snapshot, layout)).collect(),
+            workers: workers.iter().map(WorkerStats::new).collect(),
+            io,
+            rss_bytes: telemetry::resident_bytes().unwrap_or(0),
+            version: crate::VERSION.to_owned(),
+        }
+    }
+}
+
+/// Drops of all workers by reason: the core's, the engines', and the rings' between workers.
+pub fn drops(workers: &[WorkerSnapshot]) -> BTreeMap<&'static str, u64> {
+    let mut drops = BTreeMap::new();
+    for worker in workers {
+        for reason in Drop::ALL {
+            *drops.entry(reason.name()).or_insert(0) += worker.core.dropped(reason);
+        }
+        for (name, count) in [
+            ("truncated", worker.net.truncated),
+            ("source", worker.net.source),
+            ("rxq_overflow", worker.net.rxq_overflow),
+            ("send_error", worker.net.send_error),
+            ("send_timeout", worker.net.send_timeout),
+            ("recv_error", worker.net.recv_error),
+            ("ring_full", worker.ring_full),
+        ] {
+            *drops.entry(name).or_insert(0) += count;
+        }
+    }
+    drops
+}
+
+impl SetStats {
+    fn new(set: u32, snapshot: &SetSnapshot, layout: Layout) -> SetStats {
+        let SetSnapshot { sessions, accounts, pool_packets, pool_fen } = *snapshot;
+        SetStats { set, group: layout.group_of(set), sessions, accounts, pool_packets, pool_fen }
+    }
+}
+
+impl WorkerStats {
+    fn new(worker: &WorkerSnapshot) -> WorkerStats {
+        WorkerStats {
+            cpu_ns: worker.cpu_ns,
+            sessions: worker.sessions,
+            datagrams_in: worker.net.datagrams_in,
+            datagrams_out: worker.net.datagrams_out,
+            frames_in: worker.core.frames_in,
+            handed_over: worker.handed_over,
+            load_level: worker.load_level,
+            recv_calls: worker.net.recv_calls,
+            send_calls: worker.net.send_calls,
+            sleeps: worker.net.sleeps,
+        }
+    }
+}
+
+fn groups(sets: &[(u32, SetSnapshot)], layout: Layout) -> Vec<GroupStats> {
+    let group = |group: u32| {
+        let own = || sets.iter().filter(move |(set, _)| layout.group_of(*set) == group);
+        GroupStats {
+            group,
+            worker: group % layout.workers,
+            sessions: own().map(|(_, snapshot)| snapshot.sessions).sum(),
+            pool_packets: own().map(|(_, snapshot)| snapshot.pool_packets).sum(),
+        }
+    };
+    (0..layout.groups).map(group).collect()
+}

@@ -1,0 +1,11 @@
+//! A worker: one thread, one engine, the SETs of its groups, and nothing shared with the others.
+
+mod clock;
+mod front;
+mod load;
+mod run;
+mod snapshot;
+
+pub use clock::Clock;
+pub use run::{Command, Idle, Worker, WorkerHandle, WorkerOptions, start};
+pub use snapshot::{SetSnapshot, WorkerSnapshot};
