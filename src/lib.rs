@@ -1,1 +1,3 @@
-//! stub
+//! redpkt: a UDP datagram server for flash events.
+
+pub mod net;
