@@ -1,0 +1,131 @@
+//! The network: engines that move datagrams in batches, and what stands around them.
+//!
+//! | file | what |
+//! |---|---|
+//! | `mmsg` | the engine over UDP sockets with recvmmsg and sendmmsg |
+//! | `bind` | opens the sockets of all workers so that each knows its own users' datagrams |
+//! | `steering` | the program in the kernel that brings a datagram to its owner's socket |
+//! | `handover` | rings between workers for datagrams that came to the wrong one |
+//! | `locals` | names for the local addresses at which a wildcard socket was asked |
+//! | `waker` | ends another thread's sleep, at the price of a system call only when it sleeps |
+//! | `client` | many connected sockets for load clients |
+//! | `affinity`, `prefetch` | cores, timers, cache lines |
+//! | `address`, `control`, `memory`, `outbox`, `syscall` | what the kernel's interface needs |
+//! | `allocation` | tests only: counts allocations, for proofs that there are none |
+
+// The only place of the workspace where unsafe code is allowed: system calls on raw message headers, and
+// prefetch instructions. What leaves this module is safe.
+#![allow(unsafe_code)]
+
+use redpkt_proto::Path;
+use std::time::Duration;
+
+mod address;
+pub mod affinity;
+#[cfg(test)]
+pub(crate) mod allocation;
+pub mod bind;
+pub mod client;
+mod control;
+pub mod handover;
+pub mod locals;
+mod memory;
+pub mod mmsg;
+mod outbox;
+pub mod prefetch;
+pub mod steering;
+mod syscall;
+#[cfg(test)]
+mod tests;
+pub mod waker;
+
+pub use bind::{BindError, BindOptions, bind};
+pub use handover::{Handover, RingFull, mesh};
+pub use mmsg::MmsgEngine;
+pub use prefetch::prefetch_read;
+pub use steering::Steering;
+pub use waker::Waker;
+
+/// A datagram that came in, lying where its reply can be written.
+#[derive(Debug)]
+pub struct Datagram<'a> {
+    /// Where it came from, and where a reply leaves.
+    pub path: Path,
+    /// Its bytes; a reply is written over them, and is never longer.
+    pub bytes: &'a mut [u8],
+}
+
+/// One worker's way to the network.
+///
+/// An AF_XDP engine will stand beside the mmsg one behind this same contract (there the bytes lie in
+/// UMEM), so nothing of sockets shows here.
+///
+/// A worker's turn: [`recv`](Engine::recv), write replies into the bytes of
+/// [`datagrams`](Engine::datagrams), [`reply`](Engine::reply), [`send`](Engine::send) what became due,
+/// [`flush`](Engine::flush), and [`wait`](Engine::wait) when there was nothing to do.
+pub trait Engine {
+    /// Takes the datagrams that wait, without blocking, and returns how many.
+    ///
+    /// What an engine itself must drop (truncated, source port 0, source address unspecified, broadcast
+    /// or multicast) is left out and counted. So 0 means "nothing for you", not "nothing waits".
+    fn recv(&mut self) -> usize;
+
+    /// The datagrams of the last [`recv`](Engine::recv), in order. May be called again for another pass.
+    fn datagrams(&mut self) -> impl ExactSizeIterator<Item = Datagram<'_>>;
+
+    /// Sends back, for each datagram `i` of the last [`recv`](Engine::recv), the first `reply_bytes[i]`
+    /// bytes of its buffer to where it came from; 0 is no reply. The replies leave as one batch.
+    ///
+    /// # Panics
+    /// When there is not one length for each datagram, or one is longer than its datagram was: replies
+    /// are written in place, so both are bugs of the caller.
+    fn reply(&mut self, reply_bytes: &[usize]);
+
+    /// Queues a datagram that answers none of the last batch (an answer that waited for the disk, a
+    /// push, the answer to a datagram handed over). The bytes are copied; a full batch is sent at once.
+    ///
+    /// # Panics
+    /// When `bytes` is longer than a datagram may be.
+    fn send(&mut self, path: &Path, bytes: &[u8]);
+
+    /// Sends what [`send`](Engine::send) queued.
+    fn flush(&mut self);
+
+    /// Sends what is queued, then blocks until a datagram waits, the worker's [`Waker`] was used since the last `wait`, or
+    /// `timeout` is over. May return early.
+    fn wait(&mut self, timeout: Duration);
+
+    /// What ends this engine's [`wait`](Engine::wait) from another thread.
+    fn waker(&self) -> Waker;
+
+    /// What happened since the engine was made.
+    fn counters(&self) -> Counters;
+}
+
+/// What an engine did, and what it dropped by reason; all since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Datagrams taken from the network, with those that the engine then dropped.
+    pub datagrams_in: u64,
+    /// Datagrams that the network took.
+    pub datagrams_out: u64,
+    /// Dropped: longer than a datagram of the protocol may be.
+    pub truncated: u64,
+    /// Dropped: the source cannot be answered (port 0, or an unspecified, broadcast or multicast address).
+    pub source: u64,
+    /// Lost before they came to us, because the socket's receive buffer was full. What was lost after
+    /// the newest datagram received shows with the next one.
+    pub rxq_overflow: u64,
+    /// Not sent: the kernel refused this datagram, or its path names no end of this engine.
+    pub send_error: u64,
+    /// Not sent: the send buffer stayed full for [`bind::SEND_TIMEOUT`].
+    pub send_timeout: u64,
+    /// Receiving failed for another reason than "nothing waits".
+    pub recv_error: u64,
+    /// System calls that receive.
+    pub recv_calls: u64,
+    /// System calls that send.
+    pub send_calls: u64,
+    /// Times that the engine went to sleep.
+    pub sleeps: u64,
+}
