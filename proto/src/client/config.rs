@@ -1,0 +1,59 @@
+//! What the sessions of one client have in common.
+
+use crate::FRAMES_PER_DATAGRAM_MAX;
+
+/// Times and limits of a session; shared by all sessions of a process. Intervals that the server decides
+/// (keepalive, requests in flight) come with its WELCOME instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// First retransmission timeout of handshake frames, and of requests until a round trip was measured, in
+    /// ns. 1 s (RFC 6298 §2.1).
+    pub rto_ns_initial: u64,
+    /// A retransmission timeout is never shorter, in ns. 50 ms; RFC 6298 §2.4 would round up to 1 s, which is
+    /// for bulk transfers, not for somebody who waits for one answer.
+    pub rto_ns_min: u64,
+    /// A retransmission timeout is never longer, also after backoff, in ns. 4 s.
+    pub rto_ns_max: u64,
+    /// A call that has no answer this long after it was made ends, in ns. 10 s.
+    pub deadline_ns: u64,
+    /// Frames in one datagram, 1 to [`FRAMES_PER_DATAGRAM_MAX`]; the server's WELCOME may lower it.
+    pub frames_per_datagram: u8,
+    /// Upper end of the random wait before HELLO when the server has lost the session, in ns. 1 s: after a
+    /// restart a million users come back over this time and not at once.
+    pub rejoin_wait_ns_max: u64,
+    /// A session that has heard nothing for this long while it joins shows [`Offline`](super::Hint::Offline),
+    /// in ns. 10 s. It goes on trying.
+    pub join_deadline_ns: u64,
+    /// A session is suspect, and says HELLO again beside its retransmissions, when it has heard nothing for
+    /// the time in which one request times out this often in a row: `rto × (2^n − 1)`. 6: where a fifth of all
+    /// datagrams is lost each way this happens to one request in 500 without anything being wrong.
+    pub silence_timeouts: u8,
+    /// A session is suspect at the latest when it has heard nothing for this long, in ns. 3 s.
+    pub silence_ns_max: u64,
+}
+
+const MS: u64 = 1_000_000;
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            rto_ns_initial: 1_000 * MS,
+            rto_ns_min: 50 * MS,
+            rto_ns_max: 4_000 * MS,
+            deadline_ns: 10_000 * MS,
+            frames_per_datagram: FRAMES_PER_DATAGRAM_MAX as u8,
+            rejoin_wait_ns_max: 1_000 * MS,
+            join_deadline_ns: 10_000 * MS,
+            silence_timeouts: 6,
+            silence_ns_max: 3_000 * MS,
+        }
+    }
+}
+
+impl Config {
+    /// How long nothing may be heard before a session with this timeout is suspect, in ns.
+    pub(super) fn silence_ns(&self, rto_ns: u64) -> u64 {
+        let timeouts = (1u64 << self.silence_timeouts.min(32)) - 1;
+        rto_ns.saturating_mul(timeouts).min(self.silence_ns_max)
+    }
+}
