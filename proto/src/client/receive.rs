@@ -192,6 +192,7 @@ impl Session {
     /// PATH, which a KEEPALIVE from a new address gets: its cookie goes back at once.
     fn asked_for_path(&mut self, body: &PathProof) -> Result<(), Rejected> {
         self.path_cookie = Some(body.cookie);
+        self.prove_path = false;
         (self.keepalive_sent_ns, self.keepalive_tries) = (0, 0);
         Ok(())
     }
@@ -206,7 +207,9 @@ impl Session {
         events: &mut Vec<Event>,
     ) -> Result<(), Rejected> {
         self.load_level = frame.header.load_level;
-        self.prove_path |= frame.header.flags & flags::PROVE_PATH != 0;
+        if self.keepalive_sent_ns == 0 {
+            self.prove_path |= frame.header.flags & flags::PROVE_PATH != 0;
+        }
         let answer: Answer = frame.body();
         let index = self.in_flight.index_of(answer.req.get()).ok_or(Rejected::Late)?;
         let pending = self.in_flight.get_mut(index);
