@@ -24,12 +24,18 @@ pub struct Config {
     /// A session that has heard nothing for this long while it joins shows [`Offline`](super::Hint::Offline),
     /// in ns. 10 s. It goes on trying.
     pub join_deadline_ns: u64,
-    /// A session is suspect, and says HELLO again beside its retransmissions, when it has heard nothing for
-    /// the time in which one request times out this often in a row: `rto × (2^n − 1)`. 6: where a fifth of all
-    /// datagrams is lost each way this happens to one request in 500 without anything being wrong.
+    /// A request's timeout is doubled at most this often while answers come. 3: a request that is alone in
+    /// flight cannot tell loss from congestion, and where a fifth of all datagrams is lost each way it needs
+    /// two dozen transmissions within its deadline to be surely answered; doubling on would leave it nine.
+    pub doublings_max: u8,
+    /// The same while the session is suspect. 5: the server may be down, and all its users wait for it.
+    pub doublings_max_suspect: u8,
+    /// A session is suspect, and says HELLO again beside its retransmissions, when it has waited for this long
+    /// and heard nothing, in ns. 3 s.
+    pub silence_ns_min: u64,
+    /// It is not suspect before one request would have timed out this often in a row: `rto × (2^n − 1)`. 3:
+    /// a slow way must not look like a dead one.
     pub silence_timeouts: u8,
-    /// A session is suspect at the latest when it has heard nothing for this long, in ns. 3 s.
-    pub silence_ns_max: u64,
 }
 
 const MS: u64 = 1_000_000;
@@ -44,8 +50,10 @@ impl Default for Config {
             frames_per_datagram: FRAMES_PER_DATAGRAM_MAX as u8,
             rejoin_wait_ns_max: 1_000 * MS,
             join_deadline_ns: 10_000 * MS,
-            silence_timeouts: 6,
-            silence_ns_max: 3_000 * MS,
+            doublings_max: 3,
+            doublings_max_suspect: 5,
+            silence_ns_min: 3_000 * MS,
+            silence_timeouts: 3,
         }
     }
 }
@@ -54,6 +62,6 @@ impl Config {
     /// How long nothing may be heard before a session with this timeout is suspect, in ns.
     pub(super) fn silence_ns(&self, rto_ns: u64) -> u64 {
         let timeouts = (1u64 << self.silence_timeouts.min(32)) - 1;
-        rto_ns.saturating_mul(timeouts).min(self.silence_ns_max)
+        rto_ns.saturating_mul(timeouts).max(self.silence_ns_min)
     }
 }

@@ -20,7 +20,7 @@ const BUSY_LOAD_LEVEL: u8 = 16 * 14;
 /// What a hint is made of.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Facts {
-    /// Refused for good.
+    /// Refused for good, and no earlier session that lives.
     pub refused: bool,
     /// Joining, for the first time or again.
     pub joining: bool,

@@ -42,6 +42,14 @@ pub(super) struct Pending {
 
 const _: () = assert!(size_of::<Pending>() == 64);
 
+/// How long transmissions are waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timer {
+    pub rto_ns: u64,
+    pub rto_ns_max: u64,
+    pub doublings_max: u8,
+}
+
 /// Which transmission an answer belongs to, by the attempt it echoes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Attempt {
@@ -91,15 +99,15 @@ impl Pending {
 
     /// It has gone out as frame `seq`; starts the timer (RFC 6298 §5.1), doubled for each timeout before
     /// (§5.5).
-    pub fn sent(&mut self, now: Now, seq: u32, rto: &Rto, config: &Config, rng: &mut crate::Rng) {
+    pub fn sent(&mut self, now: Now, seq: u32, timer: &Timer, rng: &mut crate::Rng) {
         if self.due == Due::Timer {
             self.timeouts = self.timeouts.saturating_add(1);
         }
         if self.transmissions == 0 {
             self.first_sent_ns = now.mono_ns;
         }
-        let timeout_ns = rto.timeout_ns(config);
-        let wait_ns = backed_off(timeout_ns, self.timeouts.into(), config.rto_ns_max, rng);
+        let doublings = self.timeouts.min(timer.doublings_max);
+        let wait_ns = backed_off(timer.rto_ns, doublings.into(), timer.rto_ns_max, rng);
         self.last_sent_ns = now.mono_ns;
         self.due_ns = now.mono_ns.saturating_add(wait_ns);
         self.due = Due::Timer;

@@ -172,7 +172,10 @@ impl Session {
         let wait_ns = (u64::from(retry_after_ms) * MS).max(self.config.rto_ns_initial);
         let due_ns = now.mono_ns.saturating_add(wait_ns).saturating_add(below(rng, wait_ns));
         self.joining = retries.then(|| Joining::at(due_ns, rng));
-        (self.refused, self.busy, self.silent_since_ns) = (!retries, retries, 0);
+        (self.refused, self.busy) = (!retries, retries);
+        if retries {
+            self.silent_since_ns = 0;
+        }
         events.push(Event::JoinRefused { code, retry_after_ms, retries });
         Ok(())
     }

@@ -259,11 +259,13 @@ impl Session {
 
     /// Emits the hint if it is another than before.
     pub(super) fn show_hint(&mut self, now: Now, events: &mut Vec<Event>) {
-        let silent_ns = now.mono_ns.saturating_sub(self.silent_since_ns);
+        let is_silent_for =
+            |ns| self.silent_since_ns != 0 && now.mono_ns.saturating_sub(self.silent_since_ns) >= ns;
+        let is_dead = !self.may_send() || is_silent_for(self.config.silence_ns(self.rto_ns()));
         let hint = Hint::of(Facts {
-            refused: self.refused,
+            refused: self.refused && is_dead,
             joining: self.joining.is_some() || self.key.is_none(),
-            long_silent: self.silent_since_ns != 0 && silent_ns >= self.config.join_deadline_ns,
+            long_silent: is_silent_for(self.config.join_deadline_ns),
             busy: self.busy,
             load_level: self.load_level,
         });

@@ -1,6 +1,6 @@
 //! What a session sends, one datagram at a time.
 
-use super::in_flight::Due;
+use super::in_flight::{Due, Pending, Timer};
 use super::session::{SEQ_MAX, Session};
 use crate::body::{Body, Keepalive, PathProof};
 use crate::{Direction, FRAMES_PER_DATAGRAM_MAX, Frame, Header, Now, Op, seal};
@@ -54,14 +54,16 @@ impl Session {
 
     /// The requests that are due, as many as fit.
     fn transmit_requests(&mut self, now: Now, rng: &mut crate::Rng, out: &mut [Frame]) -> usize {
-        let Session { in_flight, key: Some(key), seq, rto, config, counters, ticket, .. } = self else {
+        let config = &self.config;
+        let doublings_max =
+            if self.joining.is_some() { config.doublings_max_suspect } else { config.doublings_max };
+        let timer = Timer { rto_ns: self.rto_ns(), rto_ns_max: config.rto_ns_max, doublings_max };
+        let Session { in_flight, key: Some(key), seq, counters, ticket, .. } = self else {
             return 0;
         };
         let used = FRAMES_PER_DATAGRAM_MAX - out.len();
         let most = usize::from(self.frames_per_datagram).min(FRAMES_PER_DATAGRAM_MAX).saturating_sub(used);
-        let due = |pending: &&mut super::in_flight::Pending| {
-            pending.due_ns <= now.mono_ns && pending.deadline_ns > now.mono_ns
-        };
+        let due = |pending: &&mut Pending| pending.due_ns <= now.mono_ns && pending.deadline_ns > now.mono_ns;
         let mut count = 0;
         for (pending, frame) in in_flight.iter_mut().filter(due).zip(&mut out[..most]) {
             *seq += 1;
@@ -72,7 +74,7 @@ impl Session {
             if pending.due != Due::New || pending.transmissions > 0 {
                 counters.retransmissions = counters.retransmissions.saturating_add(1);
             }
-            pending.sent(now, *seq, rto, config, rng);
+            pending.sent(now, *seq, &timer, rng);
             count += 1;
         }
         count

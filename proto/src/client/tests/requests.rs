@@ -24,11 +24,11 @@ fn a_shake_is_answered() {
     assert_eq!((world.session.in_flight(), world.sent.len()), (0, 1));
 }
 
-/// Expect: transmissions after RTO, then twice that, and so on up to the maximum, each with a new seq and the
+/// Expect: transmissions after RTO, then twice that, up to eight times, each with a new seq and the
 /// same req; at the deadline exactly one Unknown.
 #[test]
 fn an_unanswered_request_backs_off_and_ends_unknown() {
-    let config = Config { silence_ns_max: 60_000 * MS, silence_timeouts: 32, ..Config::default() };
+    let config = Config { silence_ns_min: 60_000 * MS, ..Config::default() };
     let mut world = World::joined_with(config);
     let rto_ms = world.session.rto_ns() / MS;
     world.server.is_mute = true;
@@ -36,10 +36,10 @@ fn an_unanswered_request_backs_off_and_ends_unknown() {
     world.run_for_ms(30_000);
     let sent = world.sent_ms(Op::Shake);
     for (i, pair) in sent.windows(2).enumerate() {
-        let full = (rto_ms << i).min(4_000);
+        let full = rto_ms << i.min(3);
         assert!((full * 3 / 4..=full + 1).contains(&(pair[1] - pair[0])), "{i}: {sent:?}");
     }
-    assert!(sent.len() >= 6, "{sent:?}");
+    assert!(sent.len() >= 15, "{sent:?}");
     let mut seqs: Vec<u32> = world.sent.iter().map(|(_, frames)| frames[0].header.seq.get()).collect();
     seqs.dedup();
     assert!(seqs.is_sorted() && seqs.len() == world.sent.len());
