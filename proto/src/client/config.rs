@@ -24,11 +24,11 @@ pub struct Config {
     /// A session that has heard nothing for this long while it joins shows [`Offline`](super::Hint::Offline),
     /// in ns. 10 s. It goes on trying.
     pub join_deadline_ns: u64,
-    /// A request's timeout is doubled at most this often while answers come. 3: a request that is alone in
-    /// flight cannot tell loss from congestion, and where a fifth of all datagrams is lost each way it needs
-    /// two dozen transmissions within its deadline to be surely answered; doubling on would leave it nine.
+    /// A request's timeout is doubled at most this often while answers come. 2: a request that is alone in
+    /// flight cannot tell loss from congestion. Where a fifth of all datagrams is lost each way, two dozen
+    /// transmissions within the deadline make it surely answered; doubling on would leave it nine.
     pub doublings_max: u8,
-    /// The same while the session is suspect. 5: the server may be down, and all its users wait for it.
+    /// The same while the session is suspect. 4: the server may be down, and all its users wait for it.
     pub doublings_max_suspect: u8,
     /// A session is suspect, and says HELLO again beside its retransmissions, when it has waited for this long
     /// and heard nothing, in ns. 3 s.
@@ -50,8 +50,8 @@ impl Default for Config {
             frames_per_datagram: FRAMES_PER_DATAGRAM_MAX as u8,
             rejoin_wait_ns_max: 1_000 * MS,
             join_deadline_ns: 10_000 * MS,
-            doublings_max: 3,
-            doublings_max_suspect: 5,
+            doublings_max: 2,
+            doublings_max_suspect: 4,
             silence_ns_min: 3_000 * MS,
             silence_timeouts: 3,
         }

@@ -53,6 +53,23 @@ fn every_request_ends_known_and_is_executed_once_on_a_bad_wire() {
     }
 }
 
+/// Expect: the same for requests that are alone in flight, where nothing but the timer tells a loss.
+#[test]
+fn a_request_alone_in_flight_ends_known_on_a_bad_wire() {
+    let mut world = World::new(20, Config::default(), BAD);
+    world.run_for_ms(20_000);
+    for _ in 0..2_000 {
+        world.call(Call::Shake).unwrap();
+        while world.session.in_flight() > 0 {
+            let until_ns = world.now.mono_ns + 20 * MS;
+            world.step(until_ns);
+        }
+    }
+    assert!(world.outcomes().iter().all(|(_, outcome)| *outcome != Outcome::Unknown));
+    assert_eq!((world.outcomes().len(), world.server.executed.len()), (2_000, 2_000));
+    assert!(world.server.executed.values().all(|times| *times == 1));
+}
+
 /// Expect: when the server also loses the session now and then, every request ends, at most once executed,
 /// and what is known agrees with the server.
 #[test]
