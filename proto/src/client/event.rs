@@ -1,0 +1,137 @@
+//! What goes into a session and what comes out of it.
+
+use super::hint::Hint;
+use crate::Op;
+use crate::body::{RefusalCode, Status};
+
+/// What a user can ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// Ask for luck.
+    Shake,
+    /// Learn and take one's amount of a packet.
+    Open {
+        /// Which packet.
+        packet: u64,
+    },
+}
+
+impl Call {
+    /// The op of its frames.
+    pub fn op(self) -> Op {
+        match self {
+            Call::Shake => Op::Shake,
+            Call::Open { .. } => Op::Open,
+        }
+    }
+}
+
+/// Why a call was not taken. Nothing was sent; no event follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// There is no session, or it is being renewed; call again after the next [`Event::Joined`].
+    #[error("the session has not joined; call again when it has")]
+    NotJoined,
+    /// As many requests as the server allows wait for their answers, or the oldest of them is too far behind.
+    #[error("too many requests in flight; call again after the next answer")]
+    WindowFull,
+    /// The session's numbers are used up; it is joining again by itself.
+    #[error("the session's numbers are used up and it is joining again; call again when it has")]
+    SeqsUsedUp,
+}
+
+/// A server's answer, checked: its status exists, and a packet and an amount are there where they belong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// What became of the request; never [`Status::OutcomeUnknown`] or [`Status::TooOld`].
+    pub status: Status,
+    /// A shake that won: the packet. An open: the packet that was asked for. Else 0.
+    pub packet: u64,
+    /// An open that took money: how much, in fen. Else 0.
+    pub fen: u64,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The server's word on it, final. [`Status::Busy`] here: never executed, and never will be by what was
+    /// sent. [`Status::NotDone`] also stands for a call whose deadline passed before it was ever sent.
+    Known(Reply),
+    /// The deadline passed, or the server no longer keeps the answer: executed once or not at all.
+    Unknown,
+}
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// There is a session; also after a rejoin.
+    Joined {
+        /// High half of the reqs from now on.
+        session_number: u32,
+        /// The server's clock when it answered: ms since 1970.
+        server_wall_ms: u64,
+        /// Shakes that get answered in a second; 0 means no limit.
+        shakes_per_s: u16,
+    },
+    /// The server does not let this user join now.
+    JoinRefused {
+        /// Why.
+        code: RefusalCode,
+        /// The server's wish, in ms.
+        retry_after_ms: u32,
+        /// Whether the session tries again by itself. If not, it needs another ticket or another version.
+        retries: bool,
+    },
+    /// A call has ended; exactly one for each.
+    Answered {
+        /// What [`Session::call`](super::Session::call) returned.
+        req: u64,
+        /// What was called.
+        call: Call,
+        /// How it ended.
+        outcome: Outcome,
+        /// When it was sent first, in monotonic ns; 0 if never.
+        sent_first_ns: u64,
+        /// From the transmission that was answered to its answer, in ns; `None` if it cannot be told which
+        /// one that was.
+        rtt_ns: Option<u64>,
+        /// How often it was sent.
+        transmissions: u32,
+    },
+    /// What an app can show has changed.
+    Hint(Hint),
+    /// A sample of the server's clock.
+    Clock {
+        /// Server minus ours, in ms, taking the answer's way as half of the round trip.
+        offset_ms: i64,
+        /// The round trip, in ns: the sample is no more exact than half of it.
+        rtt_ns: u64,
+    },
+}
+
+/// What a session counted since it was made. 20 bytes; each stops at its maximum.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Frames with a wrong tag: forged, damaged, or of an earlier session.
+    pub bad_tag: u32,
+    /// Frames whose seq had been seen, or is behind the replay window.
+    pub replayed: u32,
+    /// Frames that nothing here waits for: another user's, the wrong direction, an unknown op or status, a
+    /// refusal of something that was not sent.
+    pub unexpected: u32,
+    /// Answers to calls that had ended: the fruit of retransmissions that were not needed.
+    pub late: u32,
+    /// Frames sent again: requests, keepalives and handshake frames.
+    pub retransmissions: u32,
+}
+
+impl Counters {
+    /// Adds another session's.
+    pub fn add(&mut self, other: &Counters) {
+        self.bad_tag = self.bad_tag.saturating_add(other.bad_tag);
+        self.replayed = self.replayed.saturating_add(other.replayed);
+        self.unexpected = self.unexpected.saturating_add(other.unexpected);
+        self.late = self.late.saturating_add(other.late);
+        self.retransmissions = self.retransmissions.saturating_add(other.retransmissions);
+    }
+}

@@ -1,0 +1,261 @@
+//! The requests of a session that have no final answer yet: at most 32, usually one.
+
+use super::config::Config;
+use super::event::Call;
+use super::rto::{Rto, backed_off};
+use crate::body::{Request, Status};
+use crate::{IN_FLIGHT_MAX, Now};
+
+/// Why a request is sent when it is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// It has not been sent under this key.
+    New,
+    /// It was, and no answer came in time (RFC 6298 §5).
+    Timer,
+    /// It was, and later ones have been answered before it (RFC 5681 §3.2).
+    Early,
+    /// The server has said: later.
+    Later,
+}
+
+/// A request and what is known of its transmissions. 64 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pending {
+    pub req: u64,
+    packet: u64,
+    pub first_sent_ns: u64,
+    last_sent_ns: u64,
+    pub due_ns: u64,
+    pub deadline_ns: u64,
+    /// Bit `i`: was transmission `i` answered Busy, so that it did nothing? Those from 32 on are not kept.
+    busy_attempts: u32,
+    pub transmissions: u32,
+    last_seq: u32,
+    /// Timeouts in a row: how often the timer has been doubled.
+    timeouts: u8,
+    /// Later-sent requests answered since the last transmission.
+    overtaken: u8,
+    pub due: Due,
+    is_open: bool,
+}
+
+const _: () = assert!(size_of::<Pending>() == 64);
+
+/// How long transmissions are waited for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timer {
+    pub rto_ns: u64,
+    pub rto_ns_max: u64,
+    pub doublings_max: u8,
+}
+
+/// Which transmission an answer belongs to, by the attempt it echoes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attempt {
+    First,
+    Last,
+    /// One between them, or it cannot be told.
+    Other,
+}
+
+impl Pending {
+    fn new(req: u64, call: Call, now: Now, config: &Config) -> Pending {
+        let packet = match call {
+            Call::Shake => 0,
+            Call::Open { packet } => packet,
+        };
+        Pending {
+            req,
+            packet,
+            first_sent_ns: 0,
+            last_sent_ns: 0,
+            due_ns: now.mono_ns,
+            deadline_ns: now.mono_ns.saturating_add(config.deadline_ns),
+            busy_attempts: 0,
+            transmissions: 0,
+            last_seq: 0,
+            timeouts: 0,
+            overtaken: 0,
+            due: Due::New,
+            is_open: matches!(call, Call::Open { .. }),
+        }
+    }
+
+    pub fn call(&self) -> Call {
+        if self.is_open { Call::Open { packet: self.packet } } else { Call::Shake }
+    }
+
+    /// The body of its next transmission.
+    pub fn body(&self) -> Request {
+        Request {
+            req: self.req.into(),
+            attempt: self.transmissions as u8,
+            reserved1: [0; 7],
+            packet: self.packet.into(),
+            reserved2: [0; 8],
+        }
+    }
+
+    /// It has gone out as frame `seq`; starts the timer (RFC 6298 §5.1), doubled for each timeout before
+    /// (§5.5).
+    pub fn sent(&mut self, now: Now, seq: u32, timer: &Timer, rng: &mut crate::Rng) {
+        if self.due == Due::Timer {
+            self.timeouts = self.timeouts.saturating_add(1);
+        }
+        if self.transmissions == 0 {
+            self.first_sent_ns = now.mono_ns;
+        }
+        let doublings = self.timeouts.min(timer.doublings_max);
+        let wait_ns = backed_off(timer.rto_ns, doublings.into(), timer.rto_ns_max, rng);
+        self.last_sent_ns = now.mono_ns;
+        self.due_ns = now.mono_ns.saturating_add(wait_ns);
+        self.due = Due::Timer;
+        self.overtaken = 0;
+        self.last_seq = seq;
+        self.transmissions = self.transmissions.saturating_add(1);
+    }
+
+    /// Whether it was sent and nothing is known about that transmission.
+    pub fn is_awaiting(&self) -> bool {
+        matches!(self.due, Due::Timer | Due::Early)
+    }
+
+    fn attempt(&self, attempt: u8) -> Attempt {
+        match self.transmissions {
+            0 => Attempt::Other,
+            n if (n - 1) as u8 == attempt => Attempt::Last,
+            1..=256 if attempt == 0 => Attempt::First,
+            _ => Attempt::Other,
+        }
+    }
+
+    /// The round trip of an answer that echoes `attempt`, in ns.
+    pub fn rtt_ns(&self, attempt: u8, now: Now) -> Option<u64> {
+        match self.attempt(attempt) {
+            Attempt::Last => Some(now.mono_ns.saturating_sub(self.last_sent_ns)),
+            Attempt::First => Some(now.mono_ns.saturating_sub(self.first_sent_ns)),
+            Attempt::Other => None,
+        }
+    }
+
+    /// The seq of the transmission that echoes `attempt`.
+    pub fn seq(&self, attempt: u8) -> Option<u32> {
+        (self.attempt(attempt) == Attempt::Last).then_some(self.last_seq)
+    }
+
+    /// The server has not executed it, or cannot say: it is sent again after the server's wish or the
+    /// timeout, whichever is longer, and longer each time.
+    pub fn put_off(
+        &mut self,
+        (status, attempt, retry_after_ns): (Status, u8, u64),
+        now: Now,
+        rto_ns: u64,
+        config: &Config,
+        rng: &mut crate::Rng,
+    ) {
+        if status == Status::Busy && attempt < 32 && self.transmissions <= 32 {
+            self.busy_attempts |= 1 << attempt;
+        }
+        let doublings = self.transmissions.max(1) - 1;
+        let wait_ns = backed_off(rto_ns, doublings, config.rto_ns_max, rng).max(retry_after_ns);
+        let jitter_ns = super::rto::below(rng, wait_ns / 4);
+        self.due_ns = now.mono_ns.saturating_add(wait_ns).saturating_add(jitter_ns);
+        self.due = Due::Later;
+    }
+
+    /// Whether no transmission of it can have done anything: each was answered Busy.
+    pub fn is_surely_not_done(&self) -> bool {
+        self.transmissions <= 32 && self.busy_attempts.count_ones() == self.transmissions
+    }
+}
+
+/// The requests in flight, oldest call first.
+#[derive(Debug, Default)]
+pub(super) struct InFlight(Vec<Pending>);
+
+impl InFlight {
+    pub fn push(&mut self, req: u64, call: Call, now: Now, config: &Config) {
+        if self.0.len() == self.0.capacity() {
+            // Room for 1, 2, 4 … 32: most sessions never have two in flight, and there are a million of them.
+            self.0.reserve_exact(self.0.len().max(1));
+        }
+        self.0.push(Pending::new(req, call, now, config));
+    }
+
+    pub fn iter(&self) -> std::slice::Iter<'_, Pending> {
+        self.0.iter()
+    }
+
+    pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, Pending> {
+        self.0.iter_mut()
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn index_of(&self, req: u64) -> Option<usize> {
+        self.0.iter().position(|pending| pending.req == req)
+    }
+
+    pub fn get_mut(&mut self, index: usize) -> &mut Pending {
+        &mut self.0[index]
+    }
+
+    pub fn remove(&mut self, index: usize) -> Pending {
+        self.0.remove(index)
+    }
+
+    /// Removes one whose deadline has passed.
+    pub fn pop_expired(&mut self, now: Now) -> Option<Pending> {
+        let index = self.0.iter().position(|pending| pending.deadline_ns <= now.mono_ns)?;
+        Some(self.0.remove(index))
+    }
+
+    /// Whether a request `counter` of session `number` stays inside the server's window of
+    /// [`IN_FLIGHT_MAX`] from the oldest one that has no answer.
+    pub fn is_within_window(&self, number: u32, counter: u32) -> bool {
+        let oldest = self.0.iter().filter(|pending| (pending.req >> 32) as u32 == number);
+        oldest.map(|pending| pending.req as u32).min().is_none_or(|oldest| counter - oldest < IN_FLIGHT_MAX)
+    }
+
+    pub fn is_awaiting(&self) -> bool {
+        self.0.iter().any(Pending::is_awaiting)
+    }
+
+    /// All are to be sent under a new key.
+    pub fn resume(&mut self, now: Now) {
+        for pending in &mut self.0 {
+            (pending.due, pending.due_ns, pending.timeouts) = (Due::New, now.mono_ns, 0);
+        }
+    }
+
+    /// The transmission `seq` of a `call` has been answered: requests sent before it may be lost.
+    ///
+    /// Three such answers are proof enough (RFC 5681 §3.2, dupthresh). Where fewer than four requests were
+    /// outstanding that many cannot come, so all others' answers are enough (RFC 5827 §3.2), but then only a
+    /// smoothed round trip and a quarter after the transmission, because it may be reordering (RFC 8985 §6.2).
+    /// An open waits for the disk and a shake does not, so only opens overtake opens.
+    pub fn overtaken_by(&mut self, seq: u32, call: Call, now: Now, rto: &Rto) {
+        const DUPLICATES: u8 = 3;
+        let awaiting = self.0.iter().filter(|pending| pending.is_awaiting()).count();
+        for pending in self.0.iter_mut().filter(|pending| pending.due == Due::Timer && pending.last_seq < seq)
+        {
+            if pending.is_open && call == Call::Shake {
+                continue;
+            }
+            pending.overtaken += 1;
+            if pending.overtaken >= DUPLICATES {
+                (pending.due, pending.due_ns) = (Due::Early, now.mono_ns);
+            } else if let Some(srtt_ns) = rto.srtt_ns()
+                && awaiting == 1
+            {
+                let reordered_until_ns = pending.last_sent_ns.saturating_add(srtt_ns + srtt_ns / 4);
+                if reordered_until_ns < pending.due_ns {
+                    (pending.due, pending.due_ns) = (Due::Early, reordered_until_ns.max(now.mono_ns));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The handshake's state: HELLO, CHALLENGE, JOIN, WELCOME, with retransmission.
+
+use super::config::Config;
+use super::rto::backed_off;
+use crate::body::{CookieBytes, Hello, Join};
+use crate::ticket::Ticket;
+use crate::{Direction, Frame, Now, Op, handshake};
+use rand::Rng as _;
+
+/// JOINs sent before it begins again with HELLO: the cookie may be too old by then, or our address another.
+const JOIN_TRIES_MAX: u8 = 3;
+
+/// What is said next, or was said last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// HELLO is due, or was sent and waits for CHALLENGE.
+    Hello,
+    /// JOIN is due, or was sent and waits for WELCOME.
+    Join,
+}
+
+/// A handshake on its way. It lives in a box, because sessions are mostly joined.
+#[derive(Debug)]
+pub(super) struct Joining {
+    pub phase: Phase,
+    /// How often this phase's frame was sent.
+    tries: u8,
+    pub client_random: [u8; 8],
+    cookie: CookieBytes,
+    /// Of the last frame sent; zero when none waits for an answer.
+    tag: [u8; 16],
+    /// When the next frame is to be sent.
+    pub due_ns: u64,
+    sent_ns: u64,
+}
+
+impl Joining {
+    /// A handshake whose HELLO is due at `due_ns`.
+    pub fn at(due_ns: u64, rng: &mut crate::Rng) -> Box<Joining> {
+        let mut client_random = [0; 8];
+        rng.fill_bytes(&mut client_random);
+        Box::new(Joining {
+            phase: Phase::Hello,
+            tries: 0,
+            client_random,
+            cookie: CookieBytes { made: 0.into(), mac: [0; 8] },
+            tag: [0; 16],
+            due_ns,
+            sent_ns: 0,
+        })
+    }
+
+    /// The frame that is due: HELLO, JOIN, or the same one again; after JOINs without an answer the HELLO of
+    /// a new handshake.
+    pub fn frame(&mut self, ticket: &Ticket, config: &Config, now: Now, rng: &mut crate::Rng) -> Frame {
+        if self.phase == Phase::Join && self.tries >= JOIN_TRIES_MAX {
+            *self = *Joining::at(now.mono_ns, rng);
+        }
+        let (fields, client_random) = (ticket.fields, self.client_random);
+        let frame = if self.phase == Phase::Join {
+            let body = Join { ticket: fields, client_random, cookie: self.cookie };
+            handshake::frame(
+                &ticket.secret,
+                ticket.user,
+                Direction::ToServer,
+                Op::Join,
+                &body,
+                &client_random,
+            )
+        } else {
+            let body = Hello { ticket: fields, client_random, reserved: [0; 12] };
+            handshake::frame(
+                &ticket.secret,
+                ticket.user,
+                Direction::ToServer,
+                Op::Hello,
+                &body,
+                &client_random,
+            )
+        };
+        let wait_ns = backed_off(config.rto_ns_initial, self.tries.into(), config.rto_ns_max, rng);
+        self.tag = frame.tag;
+        self.sent_ns = now.mono_ns;
+        self.due_ns = now.mono_ns.saturating_add(wait_ns);
+        self.tries = self.tries.saturating_add(1);
+        frame
+    }
+
+    /// Whether the last frame was a repetition of the one before.
+    pub fn is_repeating(&self) -> bool {
+        self.tries > 1
+    }
+
+    /// Goes on to JOIN, at once.
+    pub fn challenged(&mut self, now: Now, cookie: CookieBytes) {
+        self.phase = Phase::Join;
+        self.tries = 0;
+        self.cookie = cookie;
+        self.tag = [0; 16];
+        self.due_ns = now.mono_ns;
+    }
+
+    /// Whether this phase's frame was sent, so that its answer can come.
+    pub fn awaits(&self, phase: Phase) -> bool {
+        self.phase == phase && self.tries > 0
+    }
+
+    /// Whether `tag` is that of the frame sent last. Whoever knows it has seen that frame.
+    pub fn sent_last(&self, tag: &[u8; 16]) -> bool {
+        self.tries > 0 && self.tag == *tag
+    }
+
+    /// Time since the last frame was sent, if it was sent once: handshake frames do not tell their attempts
+    /// apart (RFC 6298 §3).
+    pub fn rtt_ns(&self, now: Now) -> Option<u64> {
+        (self.tries == 1).then(|| now.mono_ns.saturating_sub(self.sent_ns))
+    }
+}
