@@ -10,5 +10,10 @@ pub mod set;
 pub mod telemetry;
 pub mod worker;
 
-/// The version of this program, with the commit it was built from and the version of the wire.
-pub const VERSION: &str = env!("REDPKT_VERSION");
+/// The commit this was built from.
+pub const COMMIT: &str = env!("REDPKT_COMMIT");
+
+/// What `--version` says: the program, its commit, and the version of the wire.
+pub fn version() -> String {
+    format!("{} ({COMMIT}, wire version {})", env!("CARGO_PKG_VERSION"), redpkt_proto::frame::VERSION)
+}

@@ -100,12 +100,12 @@ mod tests {
         let n = 1_000_000u64;
         let mean = n as f64 / 256.0;
         let most = (mean + 6.0 * mean.sqrt()) as u32;
-        let numberings: [(&str, Box<dyn Fn(u64) -> u64>); 5] = [
-            ("dense", Box::new(|i| i + 1)),
-            ("strided", Box::new(|i| i * 1_000)),
-            ("powers of two apart", Box::new(|i| i << 20)),
-            ("high word", Box::new(|i| i << 32 | 7)),
-            ("random", Box::new(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(17))),
+        let numberings: [(&str, fn(u64) -> u64); 5] = [
+            ("dense", |i| i + 1),
+            ("strided", |i| i * 1_000),
+            ("powers of two apart", |i| i << 20),
+            ("high word", |i| i << 32 | 7),
+            ("random", |i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(17)),
         ];
         for (name, user) in numberings {
             let counts = spread(256, (0..n).map(user));

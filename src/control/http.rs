@@ -36,7 +36,9 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/stats.json", get(stats))
         .route("/healthz", get(healthz))
         .route("/mint", post(mint))
-        .fallback(|| async { refuse(StatusCode::NOT_FOUND, "there are /stats.json, /healthz and POST /mint here") })
+        .fallback(|| async {
+            refuse(StatusCode::NOT_FOUND, "there are /stats.json, /healthz and POST /mint here")
+        })
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), guard))
         .with_state(shared)
 }
@@ -112,7 +114,10 @@ async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) 
         let shown = text(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
         let right = shown.is_some_and(|shown| shown.as_bytes().ct_eq(token.as_bytes()).into());
         if !right {
-            return refuse(StatusCode::UNAUTHORIZED, "show the token of --http-token as Authorization: Bearer TOKEN");
+            return refuse(
+                StatusCode::UNAUTHORIZED,
+                "show the token of --http-token as Authorization: Bearer TOKEN",
+            );
         }
     } else if let Err(why) = own_origin(headers) {
         return refuse(StatusCode::FORBIDDEN, why);
@@ -126,7 +131,8 @@ async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) 
 fn own_origin(headers: &HeaderMap) -> Result<(), &'static str> {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     let host = text("host").ok_or("Host: missing")?;
-    let name = host.rsplit_once(':').map_or(host, |(name, port)| if port.ends_with(']') { host } else { name });
+    let name =
+        host.rsplit_once(':').map_or(host, |(name, port)| if port.ends_with(']') { host } else { name });
     if !["localhost", "127.0.0.1", "[::1]"].contains(&name) {
         return Err("Host: only localhost, 127.0.0.1 and [::1] are served without --http-token");
     }

@@ -9,6 +9,6 @@ mod settings;
 mod stats;
 
 pub use http::HttpSettings;
-pub use server::{Server, StartError};
-pub use settings::{MintSettings, Settings};
+pub use server::{Server, Shared, StartError, os_seeded_rng, serve_http};
+pub use settings::{MintSettings, Settings, Totals};
 pub use stats::Stats;

@@ -233,7 +233,7 @@ impl Stats {
             workers: workers.iter().map(WorkerStats::new).collect(),
             io,
             rss_bytes: telemetry::resident_bytes().unwrap_or(0),
-            version: crate::VERSION.to_owned(),
+            version: crate::version(),
         }
     }
 }

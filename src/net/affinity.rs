@@ -25,6 +25,12 @@ pub fn precise_timers() -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// CPU time that the calling thread has used, in ns.
+pub fn thread_cpu_ns() -> u64 {
+    let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID);
+    time.map_or(0, |time| time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,6 +19,7 @@
 
 use redpkt_proto::Path;
 use std::time::Duration;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 mod address;
 pub mod affinity;
@@ -28,6 +29,7 @@ pub mod bind;
 pub mod client;
 mod control;
 pub mod handover;
+mod huge_pages;
 pub mod locals;
 mod memory;
 pub mod mmsg;
@@ -41,6 +43,7 @@ pub mod waker;
 
 pub use bind::{BindError, BindOptions, bind};
 pub use handover::{Handover, RingFull, mesh};
+pub use huge_pages::advise_huge_pages;
 pub use mmsg::MmsgEngine;
 pub use prefetch::prefetch_read;
 pub use steering::Steering;
@@ -103,7 +106,8 @@ pub trait Engine {
 }
 
 /// What an engine did, and what it dropped by reason; all since it was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
 pub struct Counters {
     /// Datagrams taken from the network, with those that the engine then dropped.
     pub datagrams_in: u64,

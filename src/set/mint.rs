@@ -6,7 +6,7 @@
 use redpkt_proto::Now;
 
 /// Orders that a server can take in its life.
-pub const ORDERS_MAX: usize = 64;
+pub const ORDERS_MAX: usize = 32;
 
 /// Packets looked at in one tick: a big order is worked off in pieces, between batches.
 const STEPS_PER_TICK: u64 = 4_096;

@@ -14,7 +14,8 @@ pub struct LogOptions {
 /// Starts logging to stderr; `RUST_LOG` filters, `info` is the default. A second call does nothing.
 pub fn init_log(options: LogOptions) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     let _ = if options.json { log.json().try_init() } else { log.compact().try_init() };
 }
 

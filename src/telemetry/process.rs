@@ -12,7 +12,8 @@ pub fn resident_bytes() -> Option<u64> {
 /// is less.
 pub fn memory_available_bytes() -> Option<u64> {
     let machine = procfs::Meminfo::current().ok()?.mem_available?;
-    let read = |file: &str| std::fs::read_to_string(format!("/sys/fs/cgroup/{file}")).ok()?.trim().parse().ok();
+    let read =
+        |file: &str| std::fs::read_to_string(format!("/sys/fs/cgroup/{file}")).ok()?.trim().parse().ok();
     let group: Option<u64> = match (read("memory.max"), read("memory.current")) {
         (Some(max), Some(current)) => Some(u64::saturating_sub(max, current)),
         _ => None,

@@ -7,5 +7,5 @@ mod run;
 mod snapshot;
 
 pub use clock::Clock;
-pub use run::{Command, Idle, Worker, WorkerHandle, WorkerOptions, start};
+pub use run::{Command, Idle, Worker, WorkerHandle, WorkerHangs, WorkerOptions, start};
 pub use snapshot::{SetSnapshot, WorkerSnapshot};

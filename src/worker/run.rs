@@ -113,7 +113,8 @@ where
     let sets = Arc::new(sets);
     let waker = engine.waker();
     let (ready, is_ready) = std::sync::mpsc::channel();
-    let (its_commands, its_published, its_sets) = (Arc::clone(&commands), Arc::clone(&published), Arc::clone(&sets));
+    let (its_commands, its_published, its_sets) =
+        (Arc::clone(&commands), Arc::clone(&published), Arc::clone(&sets));
     let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
         let pinned = options.core.map_or(Ok(()), net::affinity::pin_current_thread);
         let mut clock = Clock::new();

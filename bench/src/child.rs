@@ -1,0 +1,1 @@
+//! Child processes: servers that are started, watched and stopped.

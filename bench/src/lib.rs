@@ -1,0 +1,64 @@
+//! Load clients, comparisons and the demo for redpkt.
+//!
+//! Servers are started as child processes by executing this program itself with a hidden `serve`, so no
+//! other binary is needed, a server can be killed, and its CPU is its own.
+
+#![forbid(unsafe_code)]
+
+pub mod child;
+pub mod demo;
+pub mod echo;
+pub mod floor;
+pub mod knee;
+pub mod relay;
+pub mod run;
+
+use clap::{Parser, Subcommand};
+use redpkt::cli::Failure;
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// The root of the command line.
+#[derive(Parser)]
+#[command(name = "redpkt-bench", version = redpkt::version(), about = "Load, comparisons and a demo for redpkt")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Open sessions at a server and shake at a rate
+    Run(Box<run::RunArgs>),
+    /// Server and load in one command, about 20 seconds, on free loopback ports
+    Demo(demo::DemoArgs),
+    /// The highest rate at which the server answers in time
+    Knee(knee::KneeArgs),
+    /// What the server costs beside a bare echo with the same I/O
+    Floor(floor::FloorArgs),
+    /// A relay that loses, doubles, reorders and delays datagrams
+    Relay(relay::RelayArgs),
+    /// The bare echo, as a process of its own
+    #[command(hide = true)]
+    Echo(echo::EchoArgs),
+}
+
+/// Runs a command line, the program's name first; the exit code is the contract's.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args: Vec<OsString> = args.into_iter().collect();
+    if args.get(1).is_some_and(|command| command == "serve") {
+        return redpkt::cli::main(args);
+    }
+    let result = match Cli::parse_from(args).command {
+        Command::Run(args) => run::run(*args),
+        Command::Demo(args) => demo::run(args),
+        Command::Knee(args) => knee::run(args),
+        Command::Floor(args) => floor::run(args),
+        Command::Relay(args) => relay::run(args),
+        Command::Echo(args) => echo::run(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => Failure::report(&failure, "redpkt-bench"),
+    }
+}

@@ -1,0 +1,88 @@
+//! `--config FILE`: every option of `serve` can also stand in a TOML file, under its long name.
+//!
+//! The file becomes options on the command line, so both go through the same checks and the same
+//! messages. What the command line says wins.
+
+use super::Failure;
+use std::ffi::OsString;
+
+/// The arguments with those of the file that `serve --config FILE` names put in.
+pub fn merge(args: Vec<OsString>) -> Result<Vec<OsString>, Failure> {
+    let texts: Vec<&str> = args.iter().map(|arg| arg.to_str().unwrap_or_default()).collect();
+    if texts.get(1) != Some(&"serve") {
+        return Ok(args);
+    }
+    let Some(file) = value_of(&texts, "config") else { return Ok(args) };
+    let text =
+        std::fs::read_to_string(file).map_err(|error| Failure::usage(format!("--config {file}: {error}")))?;
+    let from_file =
+        options(&text, &texts).map_err(|why| Failure::usage(format!("--config {file}: {why}")))?;
+    Ok(args.iter().take(2).cloned().chain(from_file).chain(args.iter().skip(2).cloned()).collect())
+}
+
+/// The value of `--name VALUE` or `--name=VALUE`.
+fn value_of<'a>(args: &[&'a str], name: &str) -> Option<&'a str> {
+    args.iter().enumerate().find_map(|(at, arg)| match arg.strip_prefix("--")?.strip_prefix(name)? {
+        "" => args.get(at + 1).copied(),
+        rest => rest.strip_prefix('='),
+    })
+}
+
+fn options(text: &str, args: &[&str]) -> Result<Vec<OsString>, String> {
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| error.message().to_owned())?;
+    let mut options = Vec::new();
+    for (name, value) in table {
+        let given = args.iter().any(|arg| {
+            arg.strip_prefix("--").is_some_and(|arg| arg.split('=').next() == Some(name.as_str()))
+        });
+        if name == "config" {
+            return Err("config: a file cannot name another".into());
+        }
+        if given {
+            continue;
+        }
+        match value {
+            toml::Value::Boolean(true) => options.push(format!("--{name}").into()),
+            toml::Value::Boolean(false) => {}
+            toml::Value::Array(values) => {
+                for value in values {
+                    options.push(format!("--{name}={}", scalar(&name, &value)?).into());
+                }
+            }
+            value => options.push(format!("--{name}={}", scalar(&name, &value)?).into()),
+        }
+    }
+    Ok(options)
+}
+
+fn scalar(name: &str, value: &toml::Value) -> Result<String, String> {
+    match value {
+        toml::Value::String(text) => Ok(text.clone()),
+        toml::Value::Integer(number) => Ok(number.to_string()),
+        other => {
+            Err(format!("{name}: a {} is not allowed here; write text or a whole number", other.type_str()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_wins_and_lists_repeat_an_option() {
+        let file = "workers = 2\nlisten = [\"127.0.0.1:1\", \"[::1]:1\"]\njson = true\nidle = \"90s\"\n";
+        let options = options(file, &["redpkt", "serve", "--workers=1", "--config", "x"]).unwrap();
+        let expected = ["--idle=90s", "--json", "--listen=127.0.0.1:1", "--listen=[::1]:1"];
+        let mut sorted = options;
+        sorted.sort();
+        assert_eq!(sorted, expected);
+    }
+
+    #[test]
+    fn what_is_no_option_is_named() {
+        assert!(options("workers = 1.5", &[]).unwrap_err().contains("workers: a float"));
+        assert!(options("[workers]", &[]).unwrap_err().contains("workers: a table"));
+        assert!(options("workers =", &[]).is_err());
+    }
+}

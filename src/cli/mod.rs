@@ -1,0 +1,55 @@
+//! The command line: raw options become one checked configuration, once.
+
+mod config_file;
+mod failure;
+mod keys;
+mod parse;
+mod serve;
+
+pub use failure::Failure;
+pub use parse::parse_fen_range;
+
+use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// The root of the command line.
+#[derive(Parser)]
+#[command(name = "redpkt", version = crate::version(), about = "A UDP server for flash events: red packets for a million phones, every fen right")]
+#[command(args_override_self = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(Box<serve::ServeArgs>),
+    /// Make a key file, or put a new key on top of one
+    Keygen(keys::KeygenArgs),
+    /// Make a ticket: the right of one user to join
+    Ticket(keys::TicketArgs),
+}
+
+/// Runs a command line, the program's name first; the exit code is the contract's.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match run(args.into_iter().collect()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report("redpkt"),
+    }
+}
+
+fn run(args: Vec<OsString>) -> Result<(), Failure> {
+    let args = config_file::merge(args)?;
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        // Help, version and usage errors; clap says which options there are, and exits with 0 or 2.
+        Err(error) => error.exit(),
+    };
+    match cli.command {
+        Command::Serve(args) => serve::run(*args),
+        Command::Keygen(args) => keys::keygen(&args),
+        Command::Ticket(args) => keys::ticket(&args),
+    }
+}

@@ -1,0 +1,308 @@
+//! A running server, from start to stop.
+
+use super::http;
+use super::orders::{Asked, OrderReport, Orders};
+use super::rates::{Rates, Sampler};
+use super::settings::{MintSettings, Settings};
+use super::stats::{IoStats, Sources, Stats};
+use crate::ledger::Memory;
+use crate::net::{self, BindError, BindOptions, MmsgEngine, Steering};
+use crate::set::Core;
+use crate::telemetry;
+use crate::worker::{
+    self, Clock, Command, SetSnapshot, WorkerHandle, WorkerHangs, WorkerOptions, WorkerSnapshot,
+};
+use rand::SeedableRng as _;
+use redpkt_proto::keyring::KeyRing;
+use redpkt_proto::{Now, Rng, SESSION_EPOCH_WALL_MS};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Datagrams of one frame that a ring between two workers holds.
+const RING_DATAGRAMS: usize = 512;
+
+/// Why a server did not start. The messages name the option and the fix.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The tables do not fit into memory.
+    #[error(
+        "--sessions {sessions}: the tables take {needed_mib} MiB and {available_mib} MiB of memory are free; \
+         ask for less with --sessions, --accounts or --packets"
+    )]
+    Memory {
+        /// Sessions asked for.
+        sessions: u64,
+        /// MiB they and the other tables take.
+        needed_mib: u64,
+        /// MiB there are.
+        available_mib: u64,
+    },
+    /// A listen address is not to be had.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The HTTP address is not to be had.
+    #[error("--http {addr}: {error}; choose another address, or --http none")]
+    Http {
+        /// The address.
+        addr: SocketAddr,
+        /// What the kernel says.
+        error: std::io::Error,
+    },
+    /// A worker's thread did not start.
+    #[error("worker {worker} on core {core:?}: {error}; name other cores with --cores, or --cores none")]
+    Worker {
+        /// Which.
+        worker: u32,
+        /// Where it was to run.
+        core: Option<usize>,
+        /// What the kernel says.
+        error: std::io::Error,
+    },
+    /// The clock is before the protocol's epoch.
+    #[error("the clock says {0} ms since 1970, before 2025: set the clock, session numbers are made from it")]
+    Clock(u64),
+    /// No randomness.
+    #[error("the operating system gives no random bytes: {0}")]
+    Random(getrandom::Error),
+    /// A worker did not take an order.
+    #[error(transparent)]
+    Hangs(#[from] WorkerHangs),
+}
+
+/// What the HTTP side, the ticker and the signals share of a running server.
+pub struct Shared {
+    workers: Vec<WorkerHandle>,
+    settings: Settings,
+    listen: Vec<SocketAddr>,
+    io: IoStats,
+    started: Instant,
+    orders: Mutex<Orders>,
+    rates: Mutex<Rates>,
+    orders_named: AtomicU64,
+    dead_worker: AtomicU64,
+}
+
+/// No worker has died.
+const NONE_DEAD: u64 = u64::MAX;
+
+/// A running server.
+pub struct Server {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+    sampler: Sampler,
+}
+
+impl Server {
+    /// Binds the sockets, lays the memory, starts the workers, and gives the order `start`.
+    pub fn start(settings: Settings) -> Result<Server, StartError> {
+        check_memory(&settings)?;
+        let opened_at = open_for_business()?;
+        let engines = net::bind(&BindOptions {
+            steering: settings.steering,
+            ..BindOptions::new(&settings.listen, settings.layout)
+        })?;
+        let first = &engines[0];
+        let listen = first.listen_addrs().to_vec();
+        let io = IoStats {
+            engine: "mmsg",
+            steering: matches!(first.steering(), Steering::OneWorker | Steering::Attached),
+            recv_buffer_bytes: first.recv_buffer_bytes() as u64,
+        };
+        if let Steering::Refused(errno) = first.steering() {
+            tracing::warn!(
+                errno,
+                "the kernel refused the steering program: datagrams change workers by ring"
+            );
+        }
+        let (workers, threads) = start_workers(&settings, engines)?;
+        std::thread::sleep(opened_at.saturating_duration_since(Instant::now()));
+        let shared = Shared {
+            workers,
+            listen,
+            io,
+            started: Instant::now(),
+            orders: Mutex::default(),
+            rates: Mutex::default(),
+            orders_named: AtomicU64::new(0),
+            dead_worker: AtomicU64::new(NONE_DEAD),
+            settings,
+        };
+        if let Some(mint) = shared.settings.mint {
+            shared.mint("start", mint)?;
+        }
+        Ok(Server { sampler: Sampler::new(shared.started), shared: Arc::new(shared), threads })
+    }
+
+    /// What the HTTP side needs.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Takes the last second's rates; a dead worker is noticed here. `Err` is its number.
+    pub fn sample(&mut self) -> Result<Rates, usize> {
+        let rates = self.sampler.sample(Instant::now(), &self.shared.snapshots());
+        *lock(&self.shared.rates) = rates;
+        match self.threads.iter().position(JoinHandle::is_finished) {
+            None => Ok(rates),
+            Some(worker) => {
+                self.shared.dead_worker.store(worker as u64, Ordering::Relaxed);
+                Err(worker)
+            }
+        }
+    }
+
+    /// Has the workers answer what is in flight and end; the totals. `Err` is the number of a worker that
+    /// did not end by itself.
+    pub fn stop(self) -> Result<Stats, usize> {
+        for worker in &self.shared.workers {
+            let _ = worker.command(Command::Stop);
+        }
+        for (worker, thread) in self.threads.into_iter().enumerate() {
+            thread.join().map_err(|_| worker)?;
+        }
+        Ok(self.shared.stats())
+    }
+}
+
+impl Shared {
+    /// The addresses that are listened at, with the ports that were really taken.
+    pub fn listen(&self) -> &[SocketAddr] {
+        &self.listen
+    }
+
+    /// The settings it was started with.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// All figures.
+    pub fn stats(&self) -> Stats {
+        let workers = self.snapshots();
+        let sets: Vec<(u32, SetSnapshot)> = self.workers.iter().flat_map(WorkerHandle::sets).collect();
+        Stats::collect(Sources {
+            uptime_s: self.started.elapsed().as_secs_f64(),
+            rates: *lock(&self.rates),
+            orders: lock(&self.orders).report(&workers),
+            workers: &workers,
+            sets,
+            layout: self.settings.layout,
+            io: self.io.clone(),
+        })
+    }
+
+    /// A worker whose thread has ended without being told to.
+    pub fn dead_worker(&self) -> Option<u64> {
+        Some(self.dead_worker.load(Ordering::Relaxed)).filter(|worker| *worker != NONE_DEAD)
+    }
+
+    /// The token that HTTP requests have to show.
+    pub fn http_token(&self) -> Option<&str> {
+        self.settings.http.as_ref()?.token.as_deref()
+    }
+
+    /// An id for an order that came without one.
+    pub fn new_order_id(&self) -> String {
+        format!("order-{}", self.orders_named.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Takes an order to mint, and tells the workers if it is new.
+    pub fn mint(&self, id: &str, mint: MintSettings) -> Result<Asked, WorkerHangs> {
+        // The lock is held until all workers are told: they count orders in the order they come.
+        let mut orders = lock(&self.orders);
+        let asked = orders.ask(id, mint);
+        if let Asked::New(_) = asked {
+            let order = mint.order(Clock::new().now().wall_ms);
+            self.tell_all(|| Command::Order(order))?;
+            tracing::info!(id, rate = mint.rate_per_s, total = mint.total, "order to mint taken");
+        }
+        Ok(asked)
+    }
+
+    /// How far the order at this position is.
+    pub fn order(&self, at: usize) -> OrderReport {
+        lock(&self.orders).report(&self.snapshots()).swap_remove(at)
+    }
+
+    /// Has all workers check tickets with these keys.
+    pub fn set_keys(&self, keys: &KeyRing) -> Result<(), WorkerHangs> {
+        self.tell_all(|| Command::Keys(keys.clone()))
+    }
+
+    fn tell_all(&self, command: impl Fn() -> Command) -> Result<(), WorkerHangs> {
+        self.workers.iter().try_for_each(|worker| worker.command(command()))
+    }
+
+    fn snapshots(&self) -> Vec<WorkerSnapshot> {
+        self.workers.iter().map(WorkerHandle::snapshot).collect()
+    }
+}
+
+/// Serves HTTP until the future is dropped.
+pub async fn serve_http(listener: tokio::net::TcpListener, shared: Arc<Shared>) {
+    if let Err(error) = axum::serve(listener, http::router(shared)).await {
+        tracing::error!(%error, "the HTTP side has ended");
+    }
+}
+
+fn check_memory(settings: &Settings) -> Result<(), StartError> {
+    const MIB: u64 = 1 << 20;
+    let (needed, available) = (settings.bytes(), telemetry::memory_available_bytes());
+    match available {
+        Some(available) if needed > available => Err(StartError::Memory {
+            sessions: settings.totals.sessions,
+            needed_mib: needed.div_ceil(MIB),
+            available_mib: available / MIB,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// When the first join may be taken: a server that ran here a moment ago may have given session numbers up
+/// to the present step, so this one begins with the next.
+fn open_for_business() -> Result<Instant, StartError> {
+    let now = Clock::new().now();
+    if now.wall_ms < SESSION_EPOCH_WALL_MS {
+        return Err(StartError::Clock(now.wall_ms));
+    }
+    let step_ms = redpkt_proto::SESSION_STEP_MS;
+    Ok(Instant::now() + Duration::from_millis(step_ms - now.wall_ms % step_ms))
+}
+
+fn start_workers(
+    settings: &Settings,
+    engines: Vec<MmsgEngine>,
+) -> Result<(Vec<WorkerHandle>, Vec<JoinHandle<()>>), StartError> {
+    use net::Engine as _;
+    let wakers: Vec<_> = engines.iter().map(MmsgEngine::waker).collect();
+    let handovers = net::mesh(&wakers, RING_DATAGRAMS);
+    let mut workers = Vec::new();
+    let mut threads = Vec::new();
+    for ((engine, handover), number) in engines.into_iter().zip(handovers).zip(0u32..) {
+        let config = settings.core_config(number);
+        let own_sets = config.own_sets().collect();
+        let keys = settings.keys.clone();
+        let rng = os_seeded_rng().map_err(StartError::Random)?;
+        let core = settings.cores.get(number as usize).copied();
+        let options = WorkerOptions { core, idle: settings.idle };
+        let new_core = move |now: Now| Core::new(config, keys, now, rng, |_| Memory::default());
+        let (worker, thread) = worker::start(number, engine, handover, options, new_core, own_sets)
+            .map_err(|error| StartError::Worker { worker: number, core, error })?;
+        workers.push(worker);
+        threads.push(thread);
+    }
+    Ok((workers, threads))
+}
+
+/// A generator seeded by the operating system.
+pub fn os_seeded_rng() -> Result<Rng, getrandom::Error> {
+    let mut seed = <Rng as rand::SeedableRng>::Seed::default();
+    getrandom::fill(&mut seed)?;
+    Ok(Rng::from_seed(seed))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
