@@ -100,7 +100,8 @@ mod tests {
         let n = 1_000_000u64;
         let mean = n as f64 / 256.0;
         let most = (mean + 6.0 * mean.sqrt()) as u32;
-        let numberings: [(&str, fn(u64) -> u64); 5] = [
+        type Numbering = fn(u64) -> u64;
+        let numberings: [(&str, Numbering); 5] = [
             ("dense", |i| i + 1),
             ("strided", |i| i * 1_000),
             ("powers of two apart", |i| i << 20),
