@@ -618,7 +618,7 @@ def sealed():
 
     keepalive("the first frame of a session", False, 1, 0x1122_3344_5566_7788, 0)
     keepalive("its answer", True, 1, 0x1122_3344_5566_7788, 1_770_000_000_600)
-    path("PATH to a new address", True, 2, flags=1)
+    path("PATH to a new address", True, 2)
     path("PATH_OK from there", False, 2)
     keepalive("the answer to PATH_OK has token 0", True, 3, 0, 1_770_000_001_000)
     request("a shake", "SHAKE", 3, 1, 0)
@@ -629,10 +629,11 @@ def sealed():
     answer("a shake that won", "SHAKE", 5, 3, 1, "Ok", packet=PACKET, load_level=255)
     answer("a shake too many", "SHAKE", 6, 4, 0, "Busy", retry=750, flags=1)
     answer("an open that took money", "OPEN", 7, 2, 0, "Ok", packet=PACKET, fen=88)
+    answer("an open from an unproved address", "OPEN", 9, 12, 1, "Ok", packet=PACKET, fen=1, flags=1, load_level=1)
     answer("an open that took very much", "OPEN", 8, 2, 0, "Ok", packet=PACKET, fen=2**48 - 1)
     for at, status in enumerate(STATUSES[2:]):
         retry = {"Busy": 100, "OutcomeUnknown": 5_000}.get(status, 0)
-        answer(f"an open answered {status}", "OPEN", 20 + at, 10 + at, 255, status, retry=retry, packet=PACKET)
+        answer(f"an open answered {status}", "OPEN", 20 + at, 10 + at, 255, status, retry=retry)
     answer("a shake answered TooOld", "SHAKE", 40, 1, 3, "TooOld")
     answer("a shake answered Conflict", "SHAKE", 41, 2, 3, "Conflict")
     answer("a shake answered OutcomeUnknown", "SHAKE", 42, 5, 0, "OutcomeUnknown", retry=1_000)
