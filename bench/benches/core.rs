@@ -6,8 +6,8 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rand::{RngExt as _, SeedableRng as _};
 use redpkt::ledger::Memory;
-use redpkt::net::prefetch_read;
-use redpkt::set::{Capacity, Config, Core, Job, Prefetch};
+use redpkt::set::{Capacity, Config, Core, Job};
+use redpkt::worker::ThisProcessor;
 use redpkt_proto::body::{Challenge, Hello, Join, Request, Welcome};
 use redpkt_proto::keyring::KeyRing;
 use redpkt_proto::seal::{SessionKey, seal};
@@ -19,15 +19,6 @@ const SESSIONS: u64 = 1_000_000;
 const BATCH: usize = 64;
 const BATCHES: usize = 256;
 const START: Now = Now { mono_ns: 1_000_000_000, wall_ms: 1_800_000_000_000 };
-
-#[derive(Clone, Copy)]
-struct Hardware;
-
-impl Prefetch for Hardware {
-    fn read<T>(self, value: &T) {
-        prefetch_read(value);
-    }
-}
 
 struct Client {
     user: u64,
@@ -65,7 +56,7 @@ fn join(core: &mut Core<Memory>, keys: &KeyRing, user: u64, rng: &mut Rng) -> Cl
     let mut ask = |frame: Frame| {
         let mut frames = [frame];
         let mut jobs = [Job { path, frames: &mut frames, replies: 0 }];
-        core.handle_batch(START, 0, &mut jobs, Hardware);
+        core.handle_batch(START, 0, &mut jobs, ThisProcessor::detect());
         assert_eq!(jobs[0].replies, 1);
         frames[0]
     };
@@ -123,7 +114,7 @@ fn shakes(criterion: &mut Criterion) {
                         batch.iter_mut().map(|(path, frames)| Job { path: *path, frames, replies: 0 });
                     let mut jobs: [Job<'_>; BATCH] =
                         std::array::from_fn(|_| jobs.next().expect("a whole batch"));
-                    core.handle_batch(START, 0, &mut jobs, Hardware);
+                    core.handle_batch(START, 0, &mut jobs, ThisProcessor::detect());
                     spent += start.elapsed();
                     assert!(jobs.iter().all(|job| job.replies == 1));
                 }

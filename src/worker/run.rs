@@ -2,11 +2,12 @@
 
 use super::clock::Clock;
 use super::front::owner;
+use super::hardware::ThisProcessor;
 use super::load::Load;
 use super::snapshot::{SetSnapshot, WorkerSnapshot};
 use crate::ledger::Ledger;
 use crate::net::{self, Datagram, Engine, Handover, RingFull};
-use crate::set::{Core, Drop, Job, MintOrder, Prefetch};
+use crate::set::{Core, Drop, Job, MintOrder};
 use crate::telemetry::Published;
 use arrayvec::ArrayVec;
 use crossbeam_queue::ArrayQueue;
@@ -130,6 +131,7 @@ where
             engine,
             core,
             handover,
+            hardware: ThisProcessor::detect(),
             clock,
             idle: options.idle,
             commands: its_commands,
@@ -155,6 +157,7 @@ pub struct Worker<E, L> {
     engine: E,
     core: Core<L>,
     handover: Handover,
+    hardware: ThisProcessor,
     clock: Clock,
     idle: Idle,
     commands: Arc<ArrayQueue<Command>>,
@@ -164,16 +167,6 @@ pub struct Worker<E, L> {
     snapshot: WorkerSnapshot,
     published_ns: u64,
     stopping_since_ns: Option<u64>,
-}
-
-/// The processor's prefetch instruction, for the core.
-#[derive(Clone, Copy)]
-struct Hardware;
-
-impl Prefetch for Hardware {
-    fn read<T>(self, value: &T) {
-        net::prefetch_read(value);
-    }
 }
 
 impl<E: Engine, L: Ledger> Worker<E, L> {
@@ -232,7 +225,7 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
             reply_bytes.push(0);
         }
         self.handover.flush_wakes();
-        self.core.handle_batch(now, self.load.level(), &mut jobs, Hardware);
+        self.core.handle_batch(now, self.load.level(), &mut jobs, self.hardware);
         for (job, at) in jobs.iter().zip(&datagram_of_job) {
             reply_bytes[usize::from(*at)] = job.replies * FRAME_BYTES;
         }
@@ -247,7 +240,7 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
             self.snapshot.taken_over += 1;
             jobs.push(Job { path, frames: frames_mut(bytes).expect("its first worker looked"), replies: 0 });
         }
-        self.core.handle_batch(now, self.load.level(), &mut jobs, Hardware);
+        self.core.handle_batch(now, self.load.level(), &mut jobs, self.hardware);
         for job in jobs.iter().filter(|job| job.replies > 0) {
             self.engine.send(&job.path, job.frames[..job.replies].as_bytes());
         }

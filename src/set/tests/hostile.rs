@@ -2,7 +2,7 @@
 
 use super::world::{World, config, path, said};
 use crate::net::allocation::allocations;
-use crate::set::{Drop, Job, NoPrefetch};
+use crate::set::{Drop, Job, Portable};
 use proptest::prelude::*;
 use redpkt_proto::body::{Refusal, Status};
 use redpkt_proto::{Direction, FRAMES_PER_DATAGRAM_MAX, Frame, Op};
@@ -122,7 +122,7 @@ fn the_core_allocates_nothing() {
                 Job { path: client.path, frames: std::slice::from_mut(frame), replies: 0 },
                 Job { path: path(9), frames: std::slice::from_mut(&mut strange), replies: 0 },
             ];
-            core.handle_batch(now, 0, &mut jobs, NoPrefetch);
+            core.handle_batch(now, 0, &mut jobs, Portable);
             core.settle(|_, _| {});
             core.tick(now);
         }

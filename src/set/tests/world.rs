@@ -1,7 +1,7 @@
 //! A core, a ledger whose disk can be held back, and clients that make frames by hand.
 
 use crate::ledger::{Ledger, Memory, Row};
-use crate::set::{Capacity, Config, Core, Counters, Drop, Job, MintOrder, NoPrefetch};
+use crate::set::{Capacity, Config, Core, Counters, Drop, Job, MintOrder, Portable};
 use rand::SeedableRng as _;
 use redpkt_proto::body::{Answer, Challenge, Hello, Join, Keepalive, Request, Status, Welcome};
 use redpkt_proto::keyring::KeyRing;
@@ -110,7 +110,7 @@ impl World {
         let mut datagrams = datagrams.to_vec();
         let mut jobs: Vec<Job<'_>> =
             datagrams.iter_mut().map(|(path, frames)| Job { path: *path, frames, replies: 0 }).collect();
-        self.core.handle_batch(self.now, 0, &mut jobs, NoPrefetch);
+        self.core.handle_batch(self.now, 0, &mut jobs, Portable);
         let replies = jobs.iter().filter(|job| job.replies > 0);
         let mut out: Vec<_> = replies.map(|job| (job.path, job.frames[..job.replies].to_vec())).collect();
         out.extend(self.settle());
