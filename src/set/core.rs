@@ -82,8 +82,11 @@ pub(super) const NOT_OWN: u32 = u32::MAX;
 /// A session whose seqs are used up to here ends; a client's do so at the same place.
 const SEQ_LAST: u32 = u32::MAX - 1_024;
 
-/// A new order begins to run within this time at the latest, however seldom datagrams come.
+/// How often every slot is looked at, so that no session outlives its idle time by more than a quarter.
 const SWEEPS_PER_IDLE_TIME: u64 = 4;
+
+/// Sweeps are not closer together: finding out that nothing is due should not cost every batch a division.
+const SWEEP_EVERY_NS: u64 = 1_000_000;
 
 /// Slots that one tick sweeps at the most.
 const SWEEP_SLOTS_MAX: u64 = 4_096;
@@ -224,14 +227,22 @@ impl<L: Ledger> Core<L> {
     pub fn tick(&mut self, now: Now) {
         self.cookies.rotate(now, &mut self.rng);
         self.mint_due(now);
-        let idle_ns = u64::from(self.config.idle_s) * 1_000_000_000;
-        let elapsed = u128::from(now.mono_ns.saturating_sub(self.swept_ns));
-        let share =
-            elapsed * self.sessions.slots() as u128 * u128::from(SWEEPS_PER_IDLE_TIME) / u128::from(idle_ns);
-        if share > 0 {
+        self.sweep(now);
+    }
+
+    /// Looks for idle sessions, all slots within a quarter of the idle time.
+    fn sweep(&mut self, now: Now) {
+        let elapsed_ns = now.mono_ns.saturating_sub(self.swept_ns);
+        if elapsed_ns < SWEEP_EVERY_NS {
+            return;
+        }
+        let idle_ms = u64::from(self.config.idle_s) * 1_000;
+        let due =
+            elapsed_ns / 1_000 * self.sessions.slots() as u64 * SWEEPS_PER_IDLE_TIME / (idle_ms * 1_000);
+        if due > 0 {
             self.swept_ns = now.mono_ns;
-            let count = (share as u64).min(SWEEP_SLOTS_MAX) as usize;
-            self.counters.idle_ended += self.sessions.sweep(count, now, (idle_ns / 1_000_000) as u32);
+            let count = due.min(SWEEP_SLOTS_MAX) as usize;
+            self.counters.idle_ended += self.sessions.sweep(count, now, idle_ms as u32);
         }
     }
 
