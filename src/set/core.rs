@@ -6,7 +6,7 @@ use super::counters::{Counters, Drop};
 use super::hardware::Hardware;
 use super::mint::{MintOrder, MintProgress, RunningOrder};
 use super::packets::Packets;
-use super::promises::Promises;
+use super::promises::{Promise, Promises};
 use super::rate::ShakeRate;
 use super::sessions::{Sessions, SlotId};
 use crate::ledger::Ledger;
@@ -17,7 +17,7 @@ use redpkt_proto::frame::VERSION;
 use redpkt_proto::keyring::KeyRing;
 use redpkt_proto::seal;
 use redpkt_proto::steer::Layout;
-use redpkt_proto::{Direction, FRAMES_PER_DATAGRAM_MAX, Frame, Header, Now, Op, Path, Rng};
+use redpkt_proto::{Direction, Frame, Header, Now, Op, Path, Rng};
 
 /// One datagram of a batch: its frames are opened, and answered, in place.
 pub struct Job<'a> {
@@ -70,17 +70,10 @@ pub(super) enum Found {
     Session { set: u32, user: u64 },
     /// Session frames, and where their session most likely is; its memory is on the way.
     Likely { id: SlotId, user: u64 },
-    /// Session frames of a live session; bit `i` of `opened`: frame `i` is authentic and fresh.
-    Opened { id: SlotId, opened: u32 },
 }
-
-const _: () = assert!(FRAMES_PER_DATAGRAM_MAX <= u32::BITS as usize);
 
 /// Where `position_of_set` has no position: a SET of another worker.
 pub(super) const NOT_OWN: u32 = u32::MAX;
-
-/// A session whose seqs are used up to here ends; a client's do so at the same place.
-const SEQ_LAST: u32 = u32::MAX - 1_024;
 
 /// How often every slot is looked at, so that no session outlives its idle time by more than a quarter.
 const SWEEPS_PER_IDLE_TIME: u64 = 4;
@@ -163,9 +156,8 @@ impl<L: Ledger> Core<L> {
     /// Handles a batch of datagrams of this worker's users: answers what can be answered now in place,
     /// and keeps what waits for the ledger for [`settle`](Self::settle).
     ///
-    /// The batch goes through in stages, so that the memory of its sessions is on its way while others are
-    /// worked on, and frames are opened and sealed several at a time. Handshakes come first: they may
-    /// replace keys.
+    /// The memory of a session is asked for some datagrams before it is needed, and frames are opened and
+    /// sealed several at a time. Handshakes come first: they may replace keys.
     pub fn handle_batch(&mut self, now: Now, load_level: u8, jobs: &mut [Job<'_>], hardware: impl Hardware) {
         self.load_level = load_level;
         let mut found = std::mem::take(&mut self.found);
@@ -182,19 +174,7 @@ impl<L: Ledger> Core<L> {
                 self.handshake(now, job, set);
             }
         }
-        self.open_all(jobs, &mut found, hardware);
-        for (job, what) in jobs.iter_mut().zip(&mut found) {
-            if let Found::Opened { id, opened } = *what {
-                if self.sessions.get(id).seq > SEQ_LAST {
-                    self.sessions.remove(id);
-                    refuse(job, Op::Stale, 0, 0);
-                    *what = Found::Done;
-                } else {
-                    self.handle_frames(now, job, id, opened);
-                }
-            }
-        }
-        self.seal_all(jobs, &found, hardware);
+        self.handle_sessions(now, jobs, &mut found, hardware);
         self.counters.frames_out += jobs.iter().map(|job| job.replies as u64).sum::<u64>();
         self.found = found;
     }
@@ -208,12 +188,10 @@ impl<L: Ledger> Core<L> {
                 if slot.user != promise.user || slot.number != promise.session_number {
                     continue;
                 }
-                let mut header = Header::new(promise.user, Direction::ToClient, promise.op);
-                slot.seq += 1;
-                header.seq = slot.seq.into();
-                header.flags = promise.flags;
-                header.load_level = self.load_level;
-                let mut frame = Frame::new(header, &promise.answer);
+                let Promise { op, flags, .. } = promise;
+                let Some(mut frame) = slot.frame(op, flags, self.load_level, &promise.answer) else {
+                    continue;
+                };
                 seal::seal(&slot.key, &mut frame);
                 self.counters.frames_out += 1;
                 send(&promise.path, &frame);
@@ -331,19 +309,11 @@ impl<L: Ledger> Core<L> {
         Found::Done
     }
 
-    /// Writes a reply behind those that the datagram has already, to be sealed at the end of the batch.
+    /// A reply of a session, to be sealed.
     #[inline]
-    pub(super) fn reply<B: Body>(&mut self, job: &mut Job<'_>, id: SlotId, op: Op, flags: u8, body: &B) {
-        let slot = self.sessions.get_mut(id);
-        let mut header = Header::new(slot.user, Direction::ToClient, op);
-        slot.seq += 1;
-        header.seq = slot.seq.into();
-        header.flags = flags;
-        header.load_level = self.load_level;
-        let frame = &mut job.frames[job.replies];
-        frame.header = header;
-        frame.set_body(body);
-        job.replies += 1;
+    pub(super) fn reply<B: Body>(&mut self, id: SlotId, op: Op, flags: u8, body: &B) -> Option<Frame> {
+        let load_level = self.load_level;
+        self.sessions.get_mut(id).frame(op, flags, load_level, body)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Opening and sealing the frames of a batch, several at a time.
+//! The way of a batch's session frames: opened and sealed several at a time, handled in between.
 
 use super::core::{Core, Found, Job, refuse};
 use super::counters::Drop;
@@ -6,7 +6,7 @@ use super::hardware::{Hardware, LANES};
 use super::sessions::{Sessions, SlotId};
 use crate::ledger::Ledger;
 use redpkt_proto::seal::{self, SessionKey};
-use redpkt_proto::{Frame, Op};
+use redpkt_proto::{Frame, Now, Op};
 use zerocopy::FromZeros;
 
 /// How many datagrams ahead the memory of a session is asked for. Enough for DRAM to answer while frames
@@ -36,9 +36,9 @@ impl Lanes {
 
     /// Adds a frame; whether all lanes are taken now.
     #[inline]
-    fn push(&mut self, frame: &Frame, job: usize, frame_at: usize, id: SlotId) -> bool {
+    fn push(&mut self, frame: &Frame, at: At) -> bool {
         self.frames[self.len] = *frame;
-        self.at[self.len] = At { job, frame: frame_at, id };
+        self.at[self.len] = at;
         self.len += 1;
         self.len == LANES
     }
@@ -56,9 +56,15 @@ fn is_session_op(op: u8) -> bool {
 }
 
 impl<L: Ledger> Core<L> {
-    /// Finds the sessions of all datagrams and opens their frames in place.
-    pub(super) fn open_all(&mut self, jobs: &mut [Job<'_>], found: &mut [Found], hardware: impl Hardware) {
-        let mut lanes = Lanes::new();
+    /// Takes the session frames of a batch through: finds their sessions, opens, handles, seals the replies.
+    pub(super) fn handle_sessions(
+        &mut self,
+        now: Now,
+        jobs: &mut [Job<'_>],
+        found: &mut [Found],
+        hardware: impl Hardware,
+    ) {
+        let (mut asked, mut replies) = (Lanes::new(), Lanes::new());
         found.iter_mut().take(PREFETCH_DISTANCE).for_each(|what| self.approach(what, hardware));
         for at in 0..jobs.len() {
             if let Some(ahead) = found.get_mut(at + PREFETCH_DISTANCE) {
@@ -68,22 +74,21 @@ impl<L: Ledger> Core<L> {
             let Some(id) = self.session_of(id, user) else {
                 self.counters.drop(Drop::UnknownSession);
                 refuse(&mut jobs[at], Op::Stale, 0, 0);
-                found[at] = Found::Done;
                 continue;
             };
-            found[at] = Found::Opened { id, opened: 0 };
             for frame_at in 0..jobs[at].frames.len() {
                 let frame = &jobs[at].frames[frame_at];
                 if !is_session_op(frame.header.op) {
                     self.counters.drop(Drop::Op);
                 } else if self.sessions.get(id).replay.check(frame.header.seq.get()).is_err() {
                     self.counters.drop(Drop::Replay);
-                } else if lanes.push(frame, at, frame_at, id) {
-                    self.open_lanes(&mut lanes, jobs, found, hardware);
+                } else if asked.push(frame, At { job: at, frame: frame_at, id }) {
+                    self.handle_lanes(now, &mut asked, &mut replies, jobs, hardware);
                 }
             }
         }
-        self.open_lanes(&mut lanes, jobs, found, hardware);
+        self.handle_lanes(now, &mut asked, &mut replies, jobs, hardware);
+        self.seal_lanes(&mut replies, jobs, hardware);
     }
 
     /// Asks for the memory of the session that a datagram is most likely for.
@@ -107,54 +112,49 @@ impl<L: Ledger> Core<L> {
         }
     }
 
-    /// Opens the frames of all lanes and puts their bodies back.
+    /// Opens the frames of all lanes and handles those that are authentic and fresh.
     #[inline]
-    fn open_lanes(
+    fn handle_lanes(
         &mut self,
-        lanes: &mut Lanes,
+        now: Now,
+        asked: &mut Lanes,
+        replies: &mut Lanes,
         jobs: &mut [Job<'_>],
-        found: &mut [Found],
         hardware: impl Hardware,
     ) {
-        let authentic = match lanes.len {
+        let authentic = match asked.len {
             0 => return,
-            1 => [seal::open(&self.sessions.get(lanes.at[0].id).key, &mut lanes.frames[0]).is_ok(); LANES],
-            _ => hardware.open(&lanes.keys(&self.sessions), &mut lanes.frames),
+            1 => [seal::open(&self.sessions.get(asked.at[0].id).key, &mut asked.frames[0]).is_ok(); LANES],
+            _ => hardware.open(&asked.keys(&self.sessions), &mut asked.frames),
         };
-        for lane in 0..lanes.len {
-            let (At { job, frame, id }, opened) = (lanes.at[lane], &lanes.frames[lane]);
+        for lane in 0..asked.len {
+            let (At { job, id, .. }, frame) = (asked.at[lane], &asked.frames[lane]);
             let window = &mut self.sessions.get_mut(id).replay;
-            let seq = opened.header.seq.get();
+            let seq = frame.header.seq.get();
             if !authentic[lane] {
                 self.counters.drop(Drop::Tag);
-            } else if window.check(seq).is_err() {
-                // Twice in one lanes.
+                continue;
+            }
+            if window.check(seq).is_err() {
+                // It came twice, and both were in these lanes.
                 self.counters.drop(Drop::Replay);
-            } else {
-                window.accept(seq);
-                jobs[job].frames[frame].body = opened.body;
-                if let Found::Opened { opened, .. } = &mut found[job] {
-                    *opened |= 1 << frame;
+                continue;
+            }
+            window.accept(seq);
+            let job_of_frame = &mut jobs[job];
+            if let Some(reply) = self.handle_frame(now, &job_of_frame.path, id, frame) {
+                // Replies are written over frames that were taken out: there are never more of them.
+                let at = At { job, frame: job_of_frame.replies, id };
+                job_of_frame.replies += 1;
+                if replies.push(&reply, at) {
+                    self.seal_lanes(replies, jobs, hardware);
                 }
             }
         }
-        lanes.len = 0;
+        asked.len = 0;
     }
 
-    /// Seals all replies of sessions.
-    pub(super) fn seal_all(&self, jobs: &mut [Job<'_>], found: &[Found], hardware: impl Hardware) {
-        let mut lanes = Lanes::new();
-        for (at, what) in found.iter().enumerate() {
-            let Found::Opened { id, .. } = *what else { continue };
-            for frame_at in 0..jobs[at].replies {
-                if lanes.push(&jobs[at].frames[frame_at], at, frame_at, id) {
-                    self.seal_lanes(&mut lanes, jobs, hardware);
-                }
-            }
-        }
-        self.seal_lanes(&mut lanes, jobs, hardware);
-    }
-
+    /// Seals the replies of all lanes and puts them into their datagrams.
     #[inline]
     fn seal_lanes(&self, lanes: &mut Lanes, jobs: &mut [Job<'_>], hardware: impl Hardware) {
         match lanes.len {
