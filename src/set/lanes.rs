@@ -127,11 +127,11 @@ impl<L: Ledger> Core<L> {
             1 => [seal::open(&self.sessions.get(asked.at[0].id).key, &mut asked.frames[0]).is_ok(); LANES],
             _ => hardware.open(&asked.keys(&self.sessions), &mut asked.frames),
         };
-        for lane in 0..asked.len {
-            let (At { job, id, .. }, frame) = (asked.at[lane], &asked.frames[lane]);
+        let lanes = asked.at.iter().zip(&asked.frames).zip(authentic).take(asked.len);
+        for ((&At { job, id, .. }, frame), authentic) in lanes {
             let window = &mut self.sessions.get_mut(id).replay;
             let seq = frame.header.seq.get();
-            if !authentic[lane] {
+            if !authentic {
                 self.counters.drop(Drop::Tag);
                 continue;
             }
