@@ -5,13 +5,23 @@
 //! |---|---|
 //! | `args`, `options` | the command line; what it means, checked |
 //! | `schedule` | who shakes when, on every host alike |
-//! | `report` | what a run found out |
+//! | `fleet` | all threads: opening sessions (`joining`), a run, what they found out (`gather`) |
+//! | `generator` | one thread: its sockets and the turns it takes |
+//! | `crowd` | its users: sessions, what they wait for (`wheel`), what came of it (`book`) |
+//! | `clock` | our clock, and how far it is from the server's |
+//! | `report`, `check`, `tally` | what a run found out; whether it can be true; what each user was told about money |
 //! | `host`, `kernel`, `server_side` | the machine, its UDP counters, the server's counters |
-//! | `tally` | what each user was told about money |
-//! | `wheel` | timers of a million users |
 
 mod args;
+mod book;
+mod check;
+mod clock;
+mod crowd;
+mod fleet;
+mod gather;
+mod generator;
 mod host;
+mod joining;
 mod kernel;
 mod options;
 mod report;
@@ -21,6 +31,7 @@ mod tally;
 mod wheel;
 
 pub use args::RunArgs;
+pub use fleet::Fleet;
 pub use host::Host;
 pub use kernel::{KernelCheck, UdpCounters};
 pub use options::{BadWire, RunOptions};
@@ -63,27 +74,6 @@ pub enum Progress {
 pub fn execute(options: &RunOptions, progress: &mut dyn FnMut(Progress)) -> Result<Report, Failure> {
     let mut fleet = Fleet::join(options, progress)?;
     fleet.measure(options, progress)
-}
-
-/// Users with open sessions, on threads of their own. They keep their sessions alive until it is dropped.
-pub struct Fleet {}
-
-impl Fleet {
-    /// Opens a session for each user of this host.
-    pub fn join(options: &RunOptions, _progress: &mut dyn FnMut(Progress)) -> Result<Fleet, Failure> {
-        options.check()?;
-        Err(Failure::machine("not built yet"))
-    }
-
-    /// Lets them shake. Rate, duration, arrivals, opens, frames and alignment may differ from those of the
-    /// join, and from run to run; the rest is as it was.
-    pub fn measure(
-        &mut self,
-        _options: &RunOptions,
-        _progress: &mut dyn FnMut(Progress),
-    ) -> Result<Report, Failure> {
-        Err(Failure::machine("not built yet"))
-    }
 }
 
 /// Runs the command.

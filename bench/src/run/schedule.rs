@@ -131,6 +131,11 @@ pub struct Turns {
 }
 
 impl Turns {
+    /// The turns of nobody.
+    pub fn none() -> Turns {
+        Turns { share: Share { users: 0, parts: 1, part: 0 }, turns: Box::default() }
+    }
+
     /// Sorts a part's users by their turn.
     pub fn new(share: Share) -> Turns {
         let inverse = inverse(stride(share.users), share.users);
