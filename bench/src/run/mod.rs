@@ -1,13 +1,83 @@
-//! `redpkt-bench run`.
+//! `redpkt-bench run`: opens the sessions of many users, then lets them shake at a rate, whatever the server
+//! does (an open loop), and checks every answer.
+//!
+//! | file | what |
+//! |---|---|
+//! | `args`, `options` | the command line; what it means, checked |
+//! | `schedule` | who shakes when, on every host alike |
+//! | `fleet` | all threads: opening sessions (`joining`), a run, what they found out (`gather`) |
+//! | `generator` | one thread: its sockets and the turns it takes |
+//! | `crowd` | its users: sessions, what they wait for (`wheel`), what came of it (`book`) |
+//! | `clock` | our clock, and how far it is from the server's |
+//! | `report`, `check`, `tally` | what a run found out; whether it can be true; what each user was told about money |
+//! | `host`, `kernel`, `server_side` | the machine, its UDP counters, the server's counters |
 
-use clap::Args;
+mod args;
+mod book;
+mod check;
+mod clock;
+mod crowd;
+mod fleet;
+mod gather;
+mod generator;
+mod host;
+mod joining;
+mod kernel;
+mod options;
+mod report;
+mod schedule;
+mod server_side;
+mod tally;
+mod wheel;
+
+pub use args::RunArgs;
+pub use fleet::Fleet;
+pub use host::Host;
+pub use kernel::{KernelCheck, UdpCounters};
+pub use options::{BadWire, RunOptions};
+pub use report::{
+    Check, Joins, Opens, Percentiles, RefusedFrames, Report, ScheduleKept, Second, Shakes, SocketTrouble,
+};
+pub use schedule::{Arrivals, Rate};
+pub use server_side::ServerSide;
+pub use tally::{Outcome, Row};
+
 use redpkt::cli::Failure;
 
-/// Options of `run`.
-#[derive(Args)]
-pub struct RunArgs {}
+/// What a run tells while it goes on.
+#[derive(Clone, Debug)]
+pub enum Progress {
+    /// Sessions are being opened.
+    Joining {
+        /// That are open.
+        joined: u64,
+        /// That will be.
+        users: u64,
+        /// Opened in the last second.
+        joins_per_s: f64,
+    },
+    /// All are open.
+    Joined(Joins),
+    /// A second of the run is over.
+    Second(Second),
+    /// No more shots; waits for the last answers.
+    Draining {
+        /// Requests without an answer.
+        outstanding: u64,
+    },
+    /// Worth knowing.
+    Warning(String),
+}
+
+/// Opens the sessions, runs the load, and checks every answer. A failed check is no failure here: see
+/// [`Report::check`].
+pub fn execute(options: &RunOptions, progress: &mut dyn FnMut(Progress)) -> Result<Report, Failure> {
+    let mut fleet = Fleet::join(options, progress)?;
+    fleet.measure(options, progress)
+}
 
 /// Runs the command.
-pub fn run(_args: RunArgs) -> Result<(), Failure> {
-    Err(Failure::machine("not built yet"))
+pub fn run(args: RunArgs) -> Result<(), Failure> {
+    let options = args.options()?;
+    execute(&options, &mut |_| ()).map(|_| ())
 }
