@@ -59,24 +59,43 @@ fn totals_for_eyes_name_what_happened() {
     }
 }
 
-/// Expect: datagrams that the kernel had taken when the signal came are answered before the end.
-#[test]
-fn what_waits_at_the_signal_is_answered() {
+/// Some users send shakes and the server is told to stop at once: all of them are answered.
+fn what_waits_is_answered(args: &[&str]) {
+    let keys = Keys::new();
     for _ in 0..10 {
-        let keys = Keys::new();
-        let server = Server::start(&keys, &["--json", "--http", "none"]);
-        let peer = Peer::new(server.addr());
-        let mut user = Hand::join(&peer, &keys.ticket(1));
-        for _ in 0..20 {
-            let shakes: Vec<Frame> = (0..FRAMES_PER_DATAGRAM_MAX).map(|_| user.shake()).collect();
-            peer.send_frames(&shakes);
+        let server = Server::start(&keys, &[&["--json", "--http", "none"], args].concat());
+        let mut users: Vec<(Hand, Peer)> = (1..=8)
+            .map(|user| {
+                let peer = Peer::new(server.addr());
+                (Hand::join(&peer, &keys.ticket(user)), peer)
+            })
+            .collect();
+        const DATAGRAMS: usize = 5;
+        for _ in 0..DATAGRAMS {
+            for (user, peer) in &mut users {
+                let shakes: Vec<Frame> = (0..FRAMES_PER_DATAGRAM_MAX).map(|_| user.shake()).collect();
+                peer.send_frames(&shakes);
+            }
         }
         let (status, stdout, _) = server.end(Signal::SIGTERM);
         assert_eq!(status.code(), Some(0));
         let totals: Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
-        assert_eq!(totals["shake"]["miss"], u64::from(user.counter));
-        for _ in 0..20 {
-            assert_eq!(peer.hear().len(), FRAMES_PER_DATAGRAM_MAX);
+        let sent: u64 = users.iter().map(|(user, _)| u64::from(user.counter)).sum();
+        assert_eq!(totals["shake"]["miss"], sent, "{totals:#}");
+        for (_, peer) in &users {
+            (0..DATAGRAMS).for_each(|_| assert_eq!(peer.hear().len(), FRAMES_PER_DATAGRAM_MAX));
         }
     }
+}
+
+/// Expect: datagrams that the kernel had taken when the signal came are answered before the end.
+#[test]
+fn what_waits_at_the_signal_is_answered() {
+    what_waits_is_answered(&[]);
+}
+
+/// Expect: those too that have to change workers first.
+#[test]
+fn what_waits_at_the_signal_for_another_worker_is_answered() {
+    what_waits_is_answered(&["--workers", "4", "--steering", "off"]);
 }

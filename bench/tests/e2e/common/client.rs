@@ -98,7 +98,13 @@ impl Client {
 
     /// Has every user shake so many times, as soon as their sessions take it.
     pub fn want_shakes(&mut self, shakes: usize) {
-        self.users.iter_mut().for_each(|user| user.wants.extend(vec![Call::Shake; shakes]));
+        self.want_shakes_of(0..=u64::MAX, shakes);
+    }
+
+    /// The same for some users.
+    pub fn want_shakes_of(&mut self, users: std::ops::RangeInclusive<u64>, shakes: usize) {
+        let them = self.users.iter_mut().filter(|user| users.contains(&user.session.user()));
+        them.for_each(|user| user.wants.extend(vec![Call::Shake; shakes]));
     }
 
     /// Drives until every call has ended, those too that follow from wins.
