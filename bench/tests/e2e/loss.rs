@@ -61,3 +61,26 @@ fn at_a_fifth_lost_each_way_every_request_ends_known_and_is_executed_once() {
     }
     assert_eq!((counters.peers, counters.peers_refused), (20, 0));
 }
+
+/// Expect: the command relays for as long as it is told, with totals at the end; what is no percentage fails
+/// with the option's name.
+#[test]
+fn the_relay_command_ends_with_totals_and_names_bad_options() {
+    let keys = Keys::new();
+    let server = Server::start(&keys, &[]);
+    let target = server.addr().to_string();
+    let common = ["relay", "--target", &target, "--listen", "127.0.0.1:0"];
+    let (code, stdout, stderr) =
+        run_to_end(&[&common[..], &["--loss", "20%", "--delay", "5ms", "--duration", "1s"]].concat());
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert!(stdout.contains(&format!("to {target}")) && stdout.contains("to clients: 0 in"), "{stdout}");
+    for (option, value) in [("--loss", "20"), ("--duplicate", "101%"), ("--reorder", "x"), ("--delay", "5")] {
+        let (code, _, stderr) = run_to_end(&[&common[..], &[option, value, "--duration", "1s"]].concat());
+        assert_eq!(code, 2, "{stderr}");
+        assert!(stderr.contains(option) && stderr.contains(value), "{stderr}");
+    }
+    let (code, _, stderr) = run_to_end(&[&common[..], &["--delay", "1h"]].concat());
+    assert!(code == 2 && stderr.contains("--delay"), "{code}: {stderr}");
+    let (code, _, stderr) = run_to_end(&["relay", "--target", &target, "--listen", &target]);
+    assert!(code == 3 && stderr.contains(&target), "{code}: {stderr}");
+}

@@ -1,6 +1,7 @@
 //! A server that dies: its users come back by themselves.
 
 use super::common::*;
+use rand::RngExt as _;
 use redpkt_proto::client::Config;
 use std::time::{Duration, Instant};
 
@@ -15,8 +16,9 @@ const BACK_WITHIN: Duration = Duration::from_secs(20);
 #[test]
 fn after_a_kill_and_a_restart_all_users_rejoin_by_themselves() {
     let keys = Keys::new();
-    let server = Server::start(&keys, &["--keepalive", "2s", "--idle", "60s"]);
-    let text = server.addr().to_string();
+    let text = free_fixed_port();
+    let args = ["--keepalive", "2s", "--idle", "60s", "--listen", &text];
+    let server = Server::start(&keys, &args);
     let mut client = Client::new(server.addr(), &keys, 1..=USERS, 8, Config::default());
     client.join_all();
     client.want_shakes(1);
@@ -25,7 +27,7 @@ fn after_a_kill_and_a_restart_all_users_rejoin_by_themselves() {
     server.kill();
     client.want_shakes_of(1..=USERS / 2, 1);
     client.drive_for(Duration::from_millis(300));
-    let restarted = Server::start(&keys, &["--keepalive", "2s", "--idle", "60s", "--listen", &text]);
+    let restarted = Server::start(&keys, &args);
     let back = Instant::now();
     client.drive_until("all users to be back", |client| client.tally.joins >= 2 * USERS);
     assert!(back.elapsed() < BACK_WITHIN, "{:?}", back.elapsed());
@@ -40,4 +42,13 @@ fn after_a_kill_and_a_restart_all_users_rejoin_by_themselves() {
     assert_eq!(stats["sessions"], USERS);
     assert!(stats["repeated"].as_u64() >= Some(USERS / 2), "{stats:#}");
     assert!(stats["drops"]["unknown_session"].as_u64() > Some(0), "STALE is how they knew");
+}
+
+/// An address that nobody else is given while the server is away: below the ports that the kernel hands out.
+fn free_fixed_port() -> String {
+    let mut rng = rng();
+    wait_for("a free port", || {
+        let addr = format!("127.0.0.1:{}", rng.random_range(20_000..32_000u16));
+        std::net::UdpSocket::bind(&addr).is_ok().then_some(addr)
+    })
 }

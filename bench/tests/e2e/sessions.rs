@@ -242,7 +242,7 @@ fn a_user_who_shakes_too_fast_is_told_when_to_come_again() {
 #[test]
 fn a_silent_session_ends_and_may_join_again() {
     let keys = Keys::new();
-    let server = Server::start(&keys, &["--idle", "2s", "--keepalive", "1s"]);
+    let server = Server::start(&keys, &["--idle", "4s", "--keepalive", "1s"]);
     let peer = Peer::new(server.addr());
     let mut silent = Hand::join(&peer, &keys.ticket(1));
     let mut client = Client::new(server.addr(), &keys, 2..=4, 1, Config::default());
@@ -276,7 +276,8 @@ fn a_client_rejoins_by_itself_after_its_session_has_ended() {
     client.join_all();
     client.want_shakes(1);
     client.finish();
-    assert_eq!((client.tally.miss, client.tally.joins), (6, 6));
+    assert_eq!(client.tally.miss, 6);
+    assert!(client.tally.joins >= 6, "{}", client.tally.joins);
 }
 
 /// Expect: 18 frames in a datagram are answered by 18 frames in one datagram, in their order.
