@@ -17,7 +17,7 @@ use rand::SeedableRng as _;
 use redpkt_proto::keyring::KeyRing;
 use redpkt_proto::{Now, Rng, SESSION_EPOCH_WALL_MS, seal};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -167,8 +167,9 @@ impl Server {
     /// Has the workers answer what is in flight and end; the totals. `Err` is the number of a worker that
     /// did not end by itself.
     pub fn stop(self) -> Result<Stats, usize> {
+        let busy = Arc::new(AtomicUsize::new(self.shared.workers.len()));
         for worker in &self.shared.workers {
-            let _ = worker.command(Command::Stop);
+            let _ = worker.command(Command::Stop(Arc::clone(&busy)));
         }
         for (worker, thread) in self.threads.into_iter().enumerate() {
             thread.join().map_err(|_| worker)?;
