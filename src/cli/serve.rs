@@ -17,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Options of `serve`.
 #[derive(Args)]
+#[command(allow_negative_numbers = true)]
 #[command(after_help = "Examples:
   redpkt keygen --out redpkt.key
   redpkt serve --key redpkt.key --mint 200 --mint-total 40000 --mint-fen 1..200
