@@ -304,20 +304,21 @@ async fn control(settings: Settings) -> Result<(), Failure> {
     tick.tick().await;
     loop {
         tokio::select! {
-            _ = tick.tick() => match server.sample() {
-                Ok(rates) if json => println!("{}", serde_json::to_string(&rates).unwrap_or_default()),
-                Ok(rates) => println!("{}", rates.line()),
-                Err(worker) => return Err(Failure::check(format!("worker {worker} has ended; its last words are above"))),
-            },
+            _ = tick.tick() => {
+                let rates = server.sample();
+                println!("{}", if json { serde_json::to_string(&rates).unwrap_or_default() } else { rates.line() });
+            }
             _ = hangup.recv() => reload_keys(&shared),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
     }
-    let stats =
-        server.stop().map_err(|worker| Failure::check(format!("worker {worker} ended in a panic")))?;
+    let (stats, failed) = server.stop();
     print_totals(&stats, json);
-    Ok(())
+    match failed {
+        None => Ok(()),
+        Some(worker) => Err(Failure::check(format!("worker {worker} has failed; its last words are above"))),
+    }
 }
 
 fn announce(shared: &crate::control::Shared, http: Option<&tokio::net::TcpListener>) {

@@ -48,9 +48,9 @@ async fn stats(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn healthz(State(shared): State<Arc<Shared>>) -> Response {
-    match shared.dead_worker() {
+    match shared.failed_worker() {
         None => "ok\n".into_response(),
-        Some(worker) => refuse(StatusCode::SERVICE_UNAVAILABLE, &format!("worker {worker} has ended")),
+        Some(worker) => refuse(StatusCode::SERVICE_UNAVAILABLE, &format!("worker {worker} has failed")),
     }
 }
 

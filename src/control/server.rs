@@ -83,11 +83,7 @@ pub struct Shared {
     orders: Mutex<Orders>,
     rates: Mutex<Rates>,
     orders_named: AtomicU64,
-    dead_worker: AtomicU64,
 }
-
-/// No worker has died.
-const NONE_DEAD: u64 = u64::MAX;
 
 /// A running server.
 pub struct Server {
@@ -120,8 +116,8 @@ impl Server {
                 "the kernel refused the steering program: datagrams change workers by ring"
             );
         }
-        let (workers, threads) = start_workers(&settings, engines)?;
         std::thread::sleep(opened_at.saturating_duration_since(Instant::now()));
+        let (workers, threads) = start_workers(&settings, engines)?;
         let shared = Shared {
             workers,
             listen,
@@ -130,7 +126,6 @@ impl Server {
             orders: Mutex::default(),
             rates: Mutex::default(),
             orders_named: AtomicU64::new(0),
-            dead_worker: AtomicU64::new(NONE_DEAD),
             settings,
         };
         if let Some(mint) = shared.settings.mint {
@@ -149,32 +144,27 @@ impl Server {
         &self.shared
     }
 
-    /// Takes the last second's rates; a dead worker is noticed here. `Err` is its number.
-    pub fn sample(&mut self) -> Result<Rates, usize> {
+    /// Takes the last second's rates, and warns of losses.
+    pub fn sample(&mut self) -> Rates {
         let (now, workers) = (Instant::now(), self.shared.snapshots());
         let rates = self.sampler.sample(now, &workers);
         self.alarms.check(now, drops(&workers));
         *lock(&self.shared.rates) = rates;
-        match self.threads.iter().position(JoinHandle::is_finished) {
-            None => Ok(rates),
-            Some(worker) => {
-                self.shared.dead_worker.store(worker as u64, Ordering::Relaxed);
-                Err(worker)
-            }
-        }
+        rates
     }
 
-    /// Has the workers answer what is in flight and end; the totals. `Err` is the number of a worker that
-    /// did not end by itself.
-    pub fn stop(self) -> Result<Stats, usize> {
+    /// Has the workers answer what is in flight and end; the totals, and the number of a worker that has
+    /// failed, if one has.
+    pub fn stop(self) -> (Stats, Option<usize>) {
         let busy = Arc::new(AtomicUsize::new(self.shared.workers.len()));
         for worker in &self.shared.workers {
             let _ = worker.command(Command::Stop(Arc::clone(&busy)));
         }
-        for (worker, thread) in self.threads.into_iter().enumerate() {
-            thread.join().map_err(|_| worker)?;
+        for thread in self.threads {
+            // A worker's panic was caught and is told by `failed_worker`.
+            let _ = thread.join();
         }
-        Ok(self.shared.stats())
+        (self.shared.stats(), self.shared.failed_worker())
     }
 }
 
@@ -204,9 +194,9 @@ impl Shared {
         })
     }
 
-    /// A worker whose thread has ended without being told to.
-    pub fn dead_worker(&self) -> Option<u64> {
-        Some(self.dead_worker.load(Ordering::Relaxed)).filter(|worker| *worker != NONE_DEAD)
+    /// A worker that has panicked.
+    pub fn failed_worker(&self) -> Option<usize> {
+        self.workers.iter().position(WorkerHandle::has_failed)
     }
 
     /// The token that HTTP requests have to show.
@@ -225,8 +215,7 @@ impl Shared {
         let mut orders = lock(&self.orders);
         let asked = orders.ask(id, mint);
         if let Asked::New(_) = asked {
-            let order = mint.order(Clock::new().now().wall_ms);
-            self.tell_all(|| Command::Order(order))?;
+            self.tell_all(|| Command::Order(mint.order()))?;
             tracing::info!(id, rate = mint.rate_per_s, total = mint.total, "order to mint taken");
         }
         Ok(asked)

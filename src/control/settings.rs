@@ -92,9 +92,9 @@ impl Settings {
 }
 
 impl MintSettings {
-    /// The order, beginning at that time.
-    pub fn order(&self, start_wall_ms: u64) -> MintOrder {
+    /// The order, as workers take it.
+    pub fn order(&self) -> MintOrder {
         let MintSettings { rate_per_s, total, fen_min, fen_max } = *self;
-        MintOrder { rate_per_s, total, fen_min, fen_max, start_wall_ms }
+        MintOrder { rate_per_s, total, fen_min, fen_max }
     }
 }

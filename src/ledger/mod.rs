@@ -3,6 +3,8 @@
 //! The core appends rows and keeps every answer that was decided from them until the last of them is
 //! durable. What durable means is the backend's: [`Memory`] keeps nothing beyond the process.
 
+#![forbid(unsafe_code)]
+
 mod memory;
 
 pub use memory::Memory;
@@ -29,6 +31,8 @@ pub enum Kind {
     Win,
     /// A packet was opened: won → wallet.
     Open,
+    /// A packet was opened again, by another req: nothing moves, but the req has got the first answer.
+    OpenAgain,
 }
 
 /// One double entry: `fen` left `debit` and are in `credit`.

@@ -63,6 +63,14 @@ impl Account {
         self.answers_given += 1;
     }
 
+    /// What the user took of `packet`, in fen, if an answer that says so is still kept.
+    pub fn taken_fen(&self, packet: u64) -> Option<u64> {
+        let took = |answer: &&KeptAnswer| {
+            answer.packet == packet && answer.op() == Op::Open as u8 && answer.status() == Status::Ok as u8
+        };
+        self.answers.iter().find(took).map(KeptAnswer::fen)
+    }
+
     /// What became of `req`, as far as money goes.
     pub fn known(&self, req: u64) -> Known {
         let kept = (self.answers_given as usize).min(ANSWERS_KEPT);

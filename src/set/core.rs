@@ -202,10 +202,12 @@ impl<L: Ledger> Core<L> {
     /// What time brings: packets that are due, sessions that were idle too long, a new cookie secret.
     /// A bounded piece of each; to be called after every batch, and some hundred times a second at least
     /// while something is due.
-    pub fn tick(&mut self, now: Now) {
+    ///
+    /// Returns whether more is due right now than one tick does.
+    pub fn tick(&mut self, now: Now) -> bool {
         self.cookies.rotate(now, &mut self.rng);
-        self.mint_due(now);
         self.sweep(now);
+        self.mint_due(now)
     }
 
     /// Looks for idle sessions, all slots within a quarter of the idle time.
@@ -218,16 +220,23 @@ impl<L: Ledger> Core<L> {
         let due =
             elapsed_ns / 1_000 * self.sessions.slots() as u64 * SWEEPS_PER_IDLE_TIME / (idle_ms * 1_000);
         if due > 0 {
-            self.swept_ns = now.mono_ns;
-            let count = due.min(SWEEP_SLOTS_MAX) as usize;
-            self.counters.idle_ended += self.sessions.sweep(count, now, idle_ms as u32);
+            // What is more than one piece stays due.
+            let count = due.min(SWEEP_SLOTS_MAX);
+            self.swept_ns += (u128::from(elapsed_ns) * u128::from(count) / u128::from(due)) as u64;
+            self.counters.idle_ended += self.sessions.sweep(count as usize, now, idle_ms as u32);
         }
     }
 
-    /// Takes an order to mint. All workers get the same orders in the same order.
-    pub fn add_order(&mut self, order: MintOrder) {
+    /// Takes an order to mint, which begins now. All workers get the same orders in the same order.
+    pub fn add_order(&mut self, order: MintOrder, now: Now) {
         assert!(self.orders.len() < super::ORDERS_MAX, "the control plane counts the orders");
-        self.orders.push(RunningOrder::new(order));
+        let first = self.orders.iter().fold(0, |sum: u64, running| sum.wrapping_add(running.order.total));
+        self.orders.push(RunningOrder::new(order, first, now));
+    }
+
+    /// Whether answers wait for the ledger.
+    pub fn has_promises(&self) -> bool {
+        self.groups.iter().any(|group| !group.promises.is_empty())
     }
 
     /// How SETs are divided.

@@ -16,6 +16,9 @@ use redpkt_proto::{
 /// is no use.
 const FULL_RETRY_AFTER_MS: u32 = 5_000;
 
+/// Nobody: in lists of recipients an empty place, so no user can be that.
+const NO_USER: u64 = 0;
+
 impl<L: Ledger> Core<L> {
     /// Answers a HELLO or JOIN, in place.
     pub(super) fn handshake(&mut self, now: Now, job: &mut Job<'_>, set: u32) {
@@ -85,6 +88,10 @@ impl<L: Ledger> Core<L> {
         client_random: &[u8; 8],
     ) -> Option<TicketSecret> {
         let user = job.frames[0].header.user.get();
+        if user == NO_USER {
+            self.counters.drop(Drop::Tag);
+            return None;
+        }
         let Some(secret) = self.keys.secret(user, ticket) else {
             self.counters.drop(Drop::TicketKey);
             refuse(job, Op::Error, RefusalCode::TicketKey as u8, 0);

@@ -4,6 +4,8 @@
 //! place; answers about money come out later, once the ledger has them. Time and randomness are
 //! arguments, so a test feeds frames and reads what comes out.
 
+#![forbid(unsafe_code)]
+
 mod accounts;
 mod config;
 mod core;

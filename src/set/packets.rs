@@ -10,8 +10,6 @@ pub struct Packet {
     pub number: u32,
     /// Where it is on its way.
     pub state: PacketState,
-    /// Who won it; 0 while it is in the pool.
-    pub winner: u64,
     /// What is in it, in fen.
     pub total_fen: u64,
 }
@@ -21,10 +19,10 @@ pub struct Packet {
 pub enum PacketState {
     /// In the pool.
     Pooled,
-    /// Won, to be opened by its winner.
-    Won,
-    /// Opened; kept to answer a second open as the first.
-    Opened,
+    /// Won by this user, to be opened.
+    Won(u64),
+    /// Opened by this user; kept to answer a second open as the first.
+    Opened(u64),
 }
 
 /// Why no packet can be made here.
@@ -74,7 +72,7 @@ impl Packets {
         }
         let number = self.next_number;
         self.next_number += 1;
-        let packet = Packet { number, state: PacketState::Pooled, winner: 0, total_fen };
+        let packet = Packet { number, state: PacketState::Pooled, total_fen };
         let at = if self.records.len() < self.capacity {
             self.records.push(packet);
             self.records.len() as u32 - 1
@@ -95,8 +93,7 @@ impl Packets {
     pub fn win(&mut self, winner: u64) -> Option<Packet> {
         let at = self.pool.pop_front()?;
         let packet = &mut self.records[at as usize];
-        packet.state = PacketState::Won;
-        packet.winner = winner;
+        packet.state = PacketState::Won(winner);
         self.pool_fen -= packet.total_fen;
         Some(*packet)
     }
@@ -115,8 +112,8 @@ impl Packets {
     pub fn open(&mut self, number: u32) {
         let at = self.find(number).expect("only a packet that was found is opened");
         let packet = &mut self.records[at as usize];
-        assert_eq!(packet.state, PacketState::Won, "a packet is opened once");
-        packet.state = PacketState::Opened;
+        let PacketState::Won(winner) = packet.state else { panic!("only a won packet is opened") };
+        packet.state = PacketState::Opened(winner);
         self.opened.push_back(at);
     }
 

@@ -48,6 +48,11 @@ impl Promises {
         self.waiting.len() < self.capacity
     }
 
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// Keeps a promise; [`has_room`](Self::has_room) was asked before anything was decided.
     pub fn push(&mut self, promise: Promise) {
         assert!(self.has_room(), "room for a promise is held before anything is decided");

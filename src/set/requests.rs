@@ -3,7 +3,7 @@
 use super::accounts::{KeptAnswer, Known};
 use super::core::Core;
 use super::counters::Drop;
-use super::packets::PacketState;
+use super::packets::{Packet, PacketState};
 use super::promises::Promise;
 use super::sessions::SlotId;
 use super::window::RequestState;
@@ -113,10 +113,10 @@ impl<L: Ledger> Core<L> {
                 RequestState::New if op == Op::Shake => self.shake(now, &asked),
                 RequestState::New => self.open(now, &asked),
                 RequestState::Nothing => self.again_nothing(&asked),
-                RequestState::Money | RequestState::Below => self.again(&asked, true),
+                RequestState::Money | RequestState::Below => self.again(now, &asked, true),
             }
         } else if number < slot.number {
-            self.again(&asked, false)
+            self.again(now, &asked, false)
         } else {
             Some(asked.answer(Status::TooOld))
         }
@@ -125,13 +125,11 @@ impl<L: Ledger> Core<L> {
     /// Asks for luck: the oldest packet of the SET's pool, if there is one.
     #[inline]
     fn shake(&mut self, now: Now, asked: &Asked) -> Option<Answer> {
-        let slot = self.sessions.get_mut(asked.id);
-        if let Err(retry_after_ms) = self.shake_rate.take(&mut slot.next_shake, now) {
-            self.counters.drop(Drop::Rate);
-            return Some(asked.busy(retry_after_ms));
+        if let Err(busy) = self.take_allowance(now, asked) {
+            return Some(busy);
         }
         if self.sets[asked.id.set as usize].packets.pool_packets() == 0 {
-            slot.window.finish(asked.counter, false);
+            self.sessions.get_mut(asked.id).window.finish(asked.counter, false);
             self.counters.shake_miss += 1;
             return Some(asked.answer(Status::Miss));
         }
@@ -170,57 +168,72 @@ impl<L: Ledger> Core<L> {
         None
     }
 
-    /// Takes the amount of a packet that the user has won.
+    /// Takes the amount of a packet that the user has won. What is said is decided from rows that may not
+    /// be durable yet, so every answer waits, also that there is nothing to take.
     fn open(&mut self, now: Now, asked: &Asked) -> Option<Answer> {
         let set = &mut self.sets[asked.id.set as usize];
-        let group = &mut self.groups[set.group];
         let id = PacketId::from_u64(asked.packet);
         let here = id.machine == self.config.machine && u32::from(id.set) == set.number;
-        let packet = match set.packets.get(id.number).filter(|_| here) {
-            Some(packet) if packet.winner == asked.user => *packet,
-            Some(_) => return self.open_nothing(asked, Status::NotInvited),
-            None if here && set.packets.was_made(id.number) => {
-                return self.open_nothing(asked, Status::Empty);
+        let taken_fen = || set.accounts.get(asked.user)?.taken_fen(asked.packet);
+        let (total_fen, first) = match set.packets.get(id.number).filter(|_| here) {
+            Some(Packet { state: PacketState::Won(winner), total_fen, .. }) if *winner == asked.user => {
+                (*total_fen, true)
             }
-            None => return self.open_nothing(asked, Status::UnknownPacket),
+            Some(Packet { state: PacketState::Opened(winner), total_fen, .. }) if *winner == asked.user => {
+                (*total_fen, false)
+            }
+            Some(_) => return self.open_nothing(now, asked, Status::NotInvited),
+            // It made room for newer packets.
+            None if here && set.packets.was_made(id.number) => match taken_fen() {
+                Some(fen) => (fen, false),
+                None => return self.open_nothing(now, asked, Status::TooOld),
+            },
+            None => return self.open_nothing(now, asked, Status::UnknownPacket),
         };
+        let group = &mut self.groups[set.group];
         if !group.promises.has_room() || !group.ledger.has_room(1) {
             self.counters.drop(Drop::Full);
             return Some(asked.busy(FULL_RETRY_AFTER_MS));
         }
         let account = set.accounts.get_or_add(asked.user).expect("a winner has an account");
-        account.keep(KeptAnswer::new(asked.req, Op::Open, Status::Ok, asked.packet, packet.total_fen));
-        let row = if packet.state == PacketState::Opened {
-            // The second open of a packet gets the first one's answer, and moves nothing.
-            self.counters.repeated += 1;
-            group.ledger.last_row()
-        } else {
-            account.balance_fen += packet.total_fen;
-            set.packets.open(packet.number);
+        account.keep(KeptAnswer::new(asked.req, Op::Open, Status::Ok, asked.packet, total_fen));
+        let wallet = Account::Wallet(asked.user);
+        let (debit, fen, kind) =
+            if first { (Account::Won, total_fen, Kind::Open) } else { (wallet, 0, Kind::OpenAgain) };
+        if first {
+            account.balance_fen += total_fen;
+            set.packets.open(id.number);
             self.counters.open_ok += 1;
-            self.counters.open_fen += packet.total_fen;
-            group.ledger.append(&Row {
-                debit: Account::Won,
-                credit: Account::Wallet(asked.user),
-                fen: packet.total_fen,
-                kind: Kind::Open,
-                user: asked.user,
-                req: asked.req,
-                packet: asked.packet,
-                wall_ms: now.wall_ms,
-            })
-        };
+            self.counters.open_fen += total_fen;
+        } else {
+            self.counters.repeated += 1;
+        }
+        let row = group.ledger.append(&Row {
+            debit,
+            credit: wallet,
+            fen,
+            kind,
+            user: asked.user,
+            req: asked.req,
+            packet: asked.packet,
+            wall_ms: now.wall_ms,
+        });
         self.sessions.get_mut(asked.id).window.finish(asked.counter, true);
         let answer =
-            Answer { packet: asked.packet.into(), fen: packet.total_fen.into(), ..asked.answer(Status::Ok) };
+            Answer { packet: asked.packet.into(), fen: total_fen.into(), ..asked.answer(Status::Ok) };
         self.promise(asked, row, answer);
         None
     }
 
-    fn open_nothing(&mut self, asked: &Asked, status: Status) -> Option<Answer> {
+    /// An open that takes nothing counts against the user's rate: guessing is not for free.
+    fn open_nothing(&mut self, now: Now, asked: &Asked, status: Status) -> Option<Answer> {
+        if let Err(busy) = self.take_allowance(now, asked).and_then(|()| self.hold_promise(asked)) {
+            return Some(busy);
+        }
         self.sessions.get_mut(asked.id).window.finish(asked.counter, false);
         self.counters.open_empty += 1;
-        Some(asked.answer(status))
+        self.promise_last_row(asked, asked.answer(status));
+        None
     }
 
     /// A req that was executed and moved no money: a shake missed, an open got nothing. Whichever it was,
@@ -231,8 +244,9 @@ impl<L: Ledger> Core<L> {
     }
 
     /// A req that was executed before, in this session or an earlier one: its answer, if it was about
-    /// money and is kept. It waits for everything that was decided in the group so far.
-    fn again(&mut self, asked: &Asked, this_session: bool) -> Option<Answer> {
+    /// money and is kept. It waits for everything that was decided in the group so far. Asking again
+    /// counts against the user's rate, so that nobody fills the queue with copies of one answer.
+    fn again(&mut self, now: Now, asked: &Asked, this_session: bool) -> Option<Answer> {
         self.counters.repeated += 1;
         let set = &self.sets[asked.id.set as usize];
         let known = set.accounts.get(asked.user).map_or(Known::Never, |account| account.known(asked.req));
@@ -248,10 +262,8 @@ impl<L: Ledger> Core<L> {
         if !same {
             return Some(asked.answer(Status::Conflict));
         }
-        let group = &self.groups[set.group];
-        if !group.promises.has_room() {
-            self.counters.drop(Drop::Full);
-            return Some(asked.busy(FULL_RETRY_AFTER_MS));
+        if let Err(busy) = self.take_allowance(now, asked).and_then(|()| self.hold_promise(asked)) {
+            return Some(busy);
         }
         let answer = Answer {
             status: kept.status(),
@@ -259,9 +271,34 @@ impl<L: Ledger> Core<L> {
             fen: kept.fen().into(),
             ..asked.answer(Status::Ok)
         };
-        let row = group.ledger.last_row();
-        self.promise(asked, row, answer);
+        self.promise_last_row(asked, answer);
         None
+    }
+
+    /// Takes one request from the user's allowance, or the refusal that says when there is one.
+    #[inline]
+    fn take_allowance(&mut self, now: Now, asked: &Asked) -> Result<(), Answer> {
+        let next_shake = &mut self.sessions.get_mut(asked.id).next_shake;
+        self.shake_rate.take(next_shake, now).map_err(|retry_after_ms| {
+            self.counters.drop(Drop::Rate);
+            asked.busy(retry_after_ms)
+        })
+    }
+
+    /// Makes sure that a promise can be made in the user's group.
+    fn hold_promise(&mut self, asked: &Asked) -> Result<(), Answer> {
+        let group = &self.groups[self.sets[asked.id.set as usize].group];
+        if group.promises.has_room() {
+            return Ok(());
+        }
+        self.counters.drop(Drop::Full);
+        Err(asked.busy(FULL_RETRY_AFTER_MS))
+    }
+
+    /// Promises an answer that was decided from what is there already.
+    fn promise_last_row(&mut self, asked: &Asked, answer: Answer) {
+        let row = self.groups[self.sets[asked.id.set as usize].group].ledger.last_row();
+        self.promise(asked, row, answer);
     }
 
     fn promise(&mut self, asked: &Asked, row: u64, answer: Answer) {

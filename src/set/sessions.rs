@@ -214,11 +214,12 @@ impl Slot {
         Some(Frame::new(header, body))
     }
 
-    /// Begins a new session in this slot: nothing of the one before remains but the user.
+    /// Begins a new session in this slot: nothing of the one before remains but the user, and how much of
+    /// the user's allowance is used up.
     pub fn begin(&mut self, number: u32, key: SessionKey, path: Path, now: Now) {
         let user = self.user;
-        *self = Slot { user, key, path, number, seen_ms: now.mono_ms(), ..Slot::free() };
-        self.next_shake = super::rate::ticks(now);
+        let next_shake = if self.number == 0 { super::rate::ticks(now) } else { self.next_shake };
+        *self = Slot { user, key, path, number, seen_ms: now.mono_ms(), next_shake, ..Slot::free() };
     }
 }
 

@@ -1,5 +1,7 @@
 //! A worker: one thread, one engine, the SETs of its groups, and nothing shared with the others.
 
+#![forbid(unsafe_code)]
+
 mod clock;
 mod front;
 mod hardware;

@@ -15,8 +15,9 @@ use redpkt_proto::frame::frames_mut;
 use redpkt_proto::keyring::KeyRing;
 use redpkt_proto::{FRAME_BYTES, Now};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use zerocopy::IntoBytes;
@@ -71,6 +72,7 @@ pub struct WorkerHandle {
     waker: net::Waker,
     published: Arc<Published<WorkerSnapshot>>,
     sets: Arc<Vec<(u32, Published<SetSnapshot>)>>,
+    has_failed: Arc<AtomicBool>,
 }
 
 /// The queue of a worker that does not listen is full.
@@ -89,6 +91,11 @@ impl WorkerHandle {
     /// What it published last.
     pub fn snapshot(&self) -> WorkerSnapshot {
         self.published.load()
+    }
+
+    /// Whether it has panicked: its users are not answered any more, the other workers' are.
+    pub fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Relaxed)
     }
 
     /// What it published last of each of its SETs, with the SET's number.
@@ -115,6 +122,8 @@ where
     let sets: Vec<_> = own_sets.into_iter().map(|set| (set, Published::new())).collect();
     let sets = Arc::new(sets);
     let waker = engine.waker();
+    let has_failed = Arc::new(AtomicBool::new(false));
+    let its_failure = Arc::clone(&has_failed);
     let (ready, is_ready) = std::sync::mpsc::channel();
     let (its_commands, its_published, its_sets) =
         (Arc::clone(&commands), Arc::clone(&published), Arc::clone(&sets));
@@ -128,7 +137,7 @@ where
         if ready.send(pinned).is_err() || failed {
             return;
         }
-        let worker = Worker {
+        let mut worker = Worker {
             number,
             engine,
             core,
@@ -144,10 +153,14 @@ where
             published_ns: 0,
             stopping: None,
         };
-        worker.run();
+        if catch_unwind(AssertUnwindSafe(|| worker.run())).is_err() {
+            its_failure.store(true, Ordering::Relaxed);
+            tracing::error!(worker = number, "worker has panicked: its users are not answered any more");
+            worker.stay_until_stopped();
+        }
     })?;
     match is_ready.recv() {
-        Ok(Ok(())) => Ok((WorkerHandle { commands, waker, published, sets }, thread)),
+        Ok(Ok(())) => Ok((WorkerHandle { commands, waker, published, sets, has_failed }, thread)),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(io::Error::other("the worker's thread died while it set up its memory")),
     }
@@ -181,11 +194,12 @@ struct Stopping {
 }
 
 impl<E: Engine, L: Ledger> Worker<E, L> {
-    fn run(mut self) {
+    fn run(&mut self) {
         loop {
             // Before receiving: a turn that then finds nothing has found all that came before the order.
             while let Some(command) = self.commands.pop() {
-                self.obey(command);
+                let now = self.clock.now();
+                self.obey(command, now);
             }
             let all_are_dry = self.all_are_dry();
             let received = self.engine.recv();
@@ -198,11 +212,11 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
             if taken > 0 {
                 self.handle_taken_over(now);
             }
-            self.core.tick(now);
+            let more_is_due = self.core.tick(now);
             let engine = &mut self.engine;
             self.core.settle(|path, frame| engine.send(path, frame.as_bytes()));
             self.engine.flush();
-            let idle = received == 0 && taken == 0;
+            let idle = received == 0 && taken == 0 && !more_is_due;
             if now.mono_ns - self.published_ns >= PUBLISH_NS {
                 self.publish(now);
             }
@@ -214,6 +228,20 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
             } else if idle {
                 std::hint::spin_loop();
             }
+        }
+    }
+
+    /// What is left to do after a panic: keep the sockets, because closing one would renumber the others'
+    /// reuseport group, until the server stops.
+    fn stay_until_stopped(&self) {
+        loop {
+            while let Some(command) = self.commands.pop() {
+                if let Command::Stop(busy) = command {
+                    busy.fetch_sub(1, Ordering::AcqRel);
+                    return;
+                }
+            }
+            std::thread::sleep(SLEEP);
         }
     }
 
@@ -259,10 +287,10 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
         }
     }
 
-    fn obey(&mut self, command: Command) {
+    fn obey(&mut self, command: Command, now: Now) {
         match command {
             Command::Keys(keys) => self.core.set_keys(keys),
-            Command::Order(order) => self.core.add_order(order),
+            Command::Order(order) => self.core.add_order(order, now),
             Command::Stop(busy) => self.stopping = Some(Stopping { since_ns: None, busy, is_dry: false }),
         }
     }
@@ -277,6 +305,7 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
     fn is_over(&mut self, now: Now, idle: bool, all_are_dry: bool) -> bool {
         let Some(stopping) = &mut self.stopping else { return false };
         let since_ns = *stopping.since_ns.get_or_insert(now.mono_ns);
+        let idle = idle && !self.core.has_promises();
         if idle && !stopping.is_dry {
             stopping.is_dry = true;
             stopping.busy.fetch_sub(1, Ordering::AcqRel);
@@ -286,6 +315,7 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
 
     fn publish(&mut self, now: Now) {
         self.published_ns = now.mono_ns;
+        self.clock.discipline();
         let snapshot = &mut self.snapshot;
         snapshot.core = *self.core.counters();
         snapshot.net = self.engine.counters();

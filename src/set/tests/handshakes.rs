@@ -148,3 +148,23 @@ fn frames_of_the_session_before_a_rejoin_do_not_open() {
     assert_eq!(world.dropped(Drop::Tag), 1);
     assert_eq!(client.shake(&mut world), said(Status::Miss));
 }
+
+/// Expect: 0 is no user; whoever holds a ticket for it is dropped.
+#[test]
+fn user_zero_cannot_join() {
+    let mut world = World::new(config());
+    let nobody = world.stranger(0);
+    assert_eq!(world.ask(nobody.path, &[nobody.hello()]), []);
+    assert_eq!(world.dropped(Drop::Tag), 1);
+}
+
+/// Expect: joining again gives no new allowance.
+#[test]
+fn a_rejoin_does_not_reset_the_shake_rate() {
+    let mut world = World::new(Config { shakes_per_s: 10, ..config() });
+    let mut client = world.client(1);
+    (0..10).for_each(|_| assert_eq!(client.shake(&mut world).status, Status::Miss));
+    client.join(&mut world);
+    let answered = (0..10).filter(|_| client.shake(&mut world).status == Status::Miss).count();
+    assert_eq!(answered, 2, "what came back in the 250 ms until the next join");
+}

@@ -100,24 +100,73 @@ fn only_the_winner_opens_and_only_once() {
     assert_eq!(winner.open(&mut world, packet), opened, "a second open is answered as the first");
     assert_eq!(world.counters().open_fen, 50);
     let rows = world.ledger.0.borrow().rows.clone();
-    let last = rows.last().unwrap();
-    assert_eq!((last.kind, last.debit, last.credit), (Kind::Open, Account::Won, Account::Wallet(1)));
+    let open = rows.iter().find(|row| row.kind == Kind::Open).unwrap();
+    assert_eq!((open.debit, open.credit, open.fen), (Account::Won, Account::Wallet(1), 50));
+    let again = rows.last().unwrap();
+    assert_eq!((again.kind, again.fen, again.req), (Kind::OpenAgain, 0, winner.req(winner.counter)));
     assert_eq!(rows.iter().filter(|row| row.kind == Kind::Open).count(), 1);
     world.check_conservation();
 }
 
-/// Expect: when opened packets had to make room, opening one again says that nothing is left.
+/// Expect: when opened packets had to make room, opening one again gets the first answer as long as that is
+/// kept, and "too old to tell" after, but never "empty".
 #[test]
-fn a_packet_that_made_room_is_known_to_have_been() {
+fn a_packet_that_made_room_is_never_called_empty() {
     let capacity = Capacity { sessions: 4, accounts: 2, packets: 1 };
     let mut world = World::new(Config { capacity, ..config() });
+    let (mut client, mut other) = (world.client(1), world.client(2));
+    world.mint(1, 50);
+    let packet = client.shake(&mut world).packet;
+    let opened = client.open(&mut world, packet);
+    world.mint(1, 60);
+    assert_eq!(client.open(&mut world, packet), opened);
+    assert_eq!(other.open(&mut world, packet), said(Status::TooOld));
+    let next = client.shake(&mut world).packet;
+    assert_eq!(next, packet + 1);
+    for _ in 0..redpkt_proto::ANSWERS_KEPT {
+        client.open(&mut world, next);
+    }
+    assert_eq!(client.open(&mut world, packet), said(Status::TooOld));
+    world.check_conservation();
+}
+
+/// Expect: also the answer that there is nothing to take waits for the rows that it was decided from.
+#[test]
+fn a_refused_open_waits_for_the_ledger_too() {
+    let mut world = World::new(config());
+    let (mut winner, mut stranger) = (world.client(1), world.client(2));
+    world.mint(1, 50);
+    world.settle();
+    world.ledger.0.borrow_mut().disk_off = true;
+    let won = winner.shake_frame();
+    assert_eq!(world.ask(winner.path, &[won]), []);
+    let req = stranger.next_req();
+    let open = stranger.request(Op::Open, req, PacketId { machine: 3, set: 0, number: 1 }.to_u64());
+    assert_eq!(world.ask(stranger.path, &[open]), []);
+    world.ledger.0.borrow_mut().disk_off = false;
+    let out = world.settle();
+    assert_eq!(stranger.answer(&out[1].1[0]).status, Status::NotInvited as u8);
+}
+
+/// Expect: copies of kept answers and guessed packets count against the user's rate, so one user cannot fill
+/// the queue of those who wait.
+#[test]
+fn one_user_cannot_fill_the_queue_of_promises() {
+    let mut world = World::new(Config { shakes_per_s: 4, ..config() });
     let mut client = world.client(1);
     world.mint(1, 50);
     let packet = client.shake(&mut world).packet;
-    client.open(&mut world, packet);
-    world.mint(1, 60);
-    assert_eq!(client.open(&mut world, packet), said(Status::Empty));
-    assert_eq!(client.shake(&mut world).packet, packet + 1);
+    world.ledger.0.borrow_mut().disk_off = true;
+    let shake_req = client.req(1);
+    let mut busy = 0;
+    for at in 0..10 {
+        let next = client.next_req();
+        let (op, req) = if at % 2 == 0 { (Op::Shake, shake_req) } else { (Op::Open, next) };
+        let frame = client.request(op, req, packet + 7);
+        let out = world.ask(client.path, &[frame]);
+        busy += out.iter().filter(|frame| client.answer(frame).status == Status::Busy as u8).count();
+    }
+    assert_eq!((busy, world.dropped(Drop::Rate)), (7, 7));
 }
 
 /// Expect: the workers of a layout together mint each packet of an order once, round-robin over the SETs,
@@ -128,12 +177,11 @@ fn workers_share_an_order_without_speaking() {
     let capacity = Capacity { sessions: 1, accounts: 1, packets: 2 };
     let mut worlds: Vec<_> =
         (0..3).map(|worker| World::new(Config { layout, worker, capacity, ..config() })).collect();
-    let start_wall_ms = worlds[0].now.wall_ms;
-    let order = MintOrder { rate_per_s: 1_000, total: 20, fen_min: 3, fen_max: 9, start_wall_ms };
+    let order = MintOrder { rate_per_s: 1_000, total: 20, fen_min: 3, fen_max: 9 };
     let mut packets = [0; 8];
     let (mut fen, mut passed_by) = (0, 0);
     for world in &mut worlds {
-        world.core.add_order(order);
+        world.core.add_order(order, world.now);
         for _ in 0..30 {
             world.pass_ms(1);
             world.core.tick(world.now);

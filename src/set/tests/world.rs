@@ -129,14 +129,8 @@ impl World {
     }
 
     pub fn mint(&mut self, total: u64, fen: u64) {
-        let start_wall_ms = self.now.wall_ms;
-        self.core.add_order(MintOrder {
-            rate_per_s: u32::MAX,
-            total,
-            fen_min: fen,
-            fen_max: fen,
-            start_wall_ms,
-        });
+        let order = MintOrder { rate_per_s: u32::MAX, total, fen_min: fen, fen_max: fen };
+        self.core.add_order(order, self.now);
         self.pass_ms(1);
         self.core.tick(self.now);
     }
