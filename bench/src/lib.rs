@@ -45,6 +45,7 @@ enum Command {
 
 /// Runs a command line, the program's name first; the exit code is the contract's.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    child::follow_parent();
     let args: Vec<OsString> = args.into_iter().collect();
     if args.get(1).is_some_and(|command| command == "serve") {
         return redpkt::cli::main(args);
