@@ -26,13 +26,18 @@ pub(super) fn forget(child: u32) {
     running().retain(|(running, _)| *running != child);
 }
 
+/// The signals that ask a process to end.
+fn deadly() -> SigSet {
+    [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect()
+}
+
 /// From the first call on, a signal that ends this process first ends its children and removes what they
 /// left. Threads started before keep the default, which ends the process without that, so the main thread
 /// comes first.
 pub(super) fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
+        let signals = deadly();
         // Blocked here and in all threads that start from now on, so that it comes to the one that waits.
         if signals.thread_block().is_err() {
             return;
@@ -57,7 +62,8 @@ pub(super) fn install() {
 /// Elsewhere: nothing.
 pub fn follow_parent() {
     let Some(parent) = std::env::var(PARENT).ok().and_then(|id| id.parse::<i32>().ok()) else { return };
-    // Refused only for signals that do not exist.
+    // Blocked in the parent, and inherited. Both fail only for signals that do not exist.
+    let _ = deadly().thread_unblock();
     let _ = set_pdeathsig(Signal::SIGKILL);
     if getppid().as_raw() != parent {
         // It ended before the kernel knew of the wish.
