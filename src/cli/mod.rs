@@ -7,7 +7,8 @@ mod parse;
 mod serve;
 
 pub use failure::Failure;
-pub use parse::parse_fen_range;
+pub use keys::read_key_file;
+pub use parse::{Cores, parse_cores, parse_fen_range};
 
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;

@@ -1,0 +1,256 @@
+//! The command line of `run`.
+
+use super::options::{BadWire, RunOptions};
+use super::schedule::{Arrivals, Rate};
+use clap::Args;
+use redpkt::cli::{Cores, Failure, parse_cores, read_key_file};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Options of `run`.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  redpkt-bench run --target 127.0.0.1:7100 --key redpkt.key --users 100000 --qps 30000
+  redpkt-bench run --target 10.0.0.1:7100 --key redpkt.key --users 1000000 --qps 60000 --duration 60s --hosts 1/2 --align 60s
+  redpkt-bench run --target 127.0.0.1:7100 --key redpkt.key --users 1000 --qps 2000 --loss 20% --json report.json
+
+Several hosts (--hosts I/N) share the users of one rate without talking: their clocks must be right, and
+--align as long as their joins differ. Exit codes: 0 done, 1 the check failed, 2 an option is wrong,
+3 the machine refused, or nobody answers.")]
+pub struct RunArgs {
+    /// The server
+    #[arg(long, value_name = "ADDR")]
+    target: SocketAddr,
+    /// The server's key file, to make tickets with
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// Users of all hosts together
+    #[arg(long, value_name = "N")]
+    users: u64,
+    /// The first user's number; the others follow it
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    first_user: u64,
+    /// Requests a second of all hosts together
+    #[arg(long, value_name = "N", required_unless_present = "pps", conflicts_with = "pps")]
+    qps: Option<u64>,
+    /// Datagrams a second of all hosts together
+    #[arg(long, value_name = "N")]
+    pps: Option<u64>,
+    /// How long, such as 10s or 5m
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    duration: Duration,
+    /// What users do: shake=1, and open= the share of wins that are opened, such as 0, 0.5 or 100%
+    #[arg(long, value_name = "OP=SHARE,...", default_value = "shake=1,open=1", value_parser = parse_mix)]
+    mix: Mix,
+    /// Shakes in each datagram, all of one user
+    #[arg(long, value_name = "K", default_value_t = 1)]
+    frames_per_datagram: usize,
+    /// This is host I of N: it has the users that are I-1 modulo N, from the first
+    #[arg(long, value_name = "I/N", default_value = "1/1", value_parser = parse_hosts)]
+    hosts: (u32, u32),
+    /// Ports, thus peers in the server's eyes, that this host's users come from
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    source_ports: usize,
+    /// How shots are spread in time
+    #[arg(long, value_enum, default_value_t = Arrivals::Even)]
+    arrivals: Arrivals,
+    /// Lose this share of datagrams, each way, such as 20% or 0.2
+    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
+    loss: Option<f64>,
+    /// Deliver this share of datagrams twice
+    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
+    duplicate: Option<f64>,
+    /// Let others overtake this share of datagrams
+    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
+    reorder: Option<f64>,
+    /// Every datagram takes so much longer, each way
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    delay: Option<Duration>,
+    /// Seed of random arrivals and of the bad wire
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Let runs of datagrams of one socket cross the kernel as one: cheaper, but no longer system packets
+    #[arg(long)]
+    gso: bool,
+    /// When a request counts as unanswered
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    deadline: Duration,
+    /// Joins in flight
+    #[arg(long, value_name = "N", default_value_t = 512)]
+    join_window: usize,
+    /// Threads that send and receive
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    threads: u32,
+    /// The core of each thread, such as 1 or 2-3; none leaves them to the kernel
+    #[arg(long, value_name = "LIST|none", default_value = "none", value_parser = parse_cores)]
+    cores: Cores,
+    /// Ask again instead of sleeping when the next shot is due so soon
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration)]
+    spin: Duration,
+    /// Begin at a whole multiple of this on the server's clock
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration)]
+    align: Duration,
+    /// The server's HTTP side, whose counters are then compared, such as http://127.0.0.1:7101
+    #[arg(long, value_name = "URL")]
+    http: Option<String>,
+    /// Write the report as JSON; - is stdout
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write the latencies as HdrHistogram's percentile text, in µs
+    #[arg(long, value_name = "FILE")]
+    hgrm: Option<PathBuf>,
+    /// Write money answers and unknown outcomes as JSON lines
+    #[arg(long, value_name = "FILE")]
+    tally: Option<PathBuf>,
+    /// Write plain misses to the tally too
+    #[arg(long)]
+    tally_misses: bool,
+    /// Write everything into this directory
+    #[arg(long, value_name = "DIR")]
+    run_dir: Option<PathBuf>,
+    /// No progress
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// What users do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Mix {
+    open_share: f64,
+}
+
+impl RunArgs {
+    /// Checks every option, alone and with the others.
+    pub fn options(&self) -> Result<RunOptions, Failure> {
+        let rate = match (self.qps, self.pps) {
+            (_, Some(pps)) => Rate::datagrams_per_s(pps),
+            (qps, None) => Rate::requests_per_s(qps.unwrap_or(0)),
+        };
+        let keys = read_key_file(&self.key, "--key")?;
+        let (host, hosts) = self.hosts;
+        let options = RunOptions {
+            first_user: self.first_user,
+            open_share: self.mix.open_share,
+            frames_per_datagram: self.frames_per_datagram,
+            host,
+            hosts,
+            source_ports: self.source_ports,
+            arrivals: self.arrivals,
+            seed: self.seed,
+            gso: self.gso,
+            deadline: self.deadline,
+            join_window: self.join_window,
+            threads: self.threads,
+            cores: match &self.cores {
+                Cores::None => Vec::new(),
+                Cores::List(cores) => cores.clone(),
+            },
+            spin: self.spin,
+            align: self.align,
+            http: self.http.clone(),
+            tally_misses: self.tally_misses,
+            wire: self.wire(),
+            ..RunOptions::new(self.target, keys, self.users, rate, self.duration)
+        };
+        options.check()?;
+        Ok(options)
+    }
+
+    fn wire(&self) -> Option<BadWire> {
+        let asked =
+            self.loss.is_some() || self.duplicate.is_some() || self.reorder.is_some() || self.delay.is_some();
+        asked.then(|| BadWire {
+            loss: self.loss.unwrap_or(0.0),
+            duplicate: self.duplicate.unwrap_or(0.0),
+            reorder: self.reorder.unwrap_or(0.0),
+            delay: self.delay.unwrap_or_default(),
+        })
+    }
+}
+
+/// `20%` or `0.2`.
+pub fn parse_share(text: &str) -> Result<f64, String> {
+    let bad = || format!("{text:?} is not a share; write it as 20% or 0.2");
+    let share = match text.strip_suffix('%') {
+        Some(percent) => percent.trim().parse::<f64>().map_err(|_| bad())? / 100.0,
+        None => text.parse().map_err(|_| bad())?,
+    };
+    if (0.0..=1.0).contains(&share) { Ok(share) } else { Err(bad()) }
+}
+
+/// `I/N`.
+fn parse_hosts(text: &str) -> Result<(u32, u32), String> {
+    let bad = || format!("{text:?} is not I/N with I from 1 to N, such as 1/2");
+    let (host, hosts) = text.split_once('/').ok_or_else(bad)?;
+    let (host, hosts) = (host.parse().map_err(|_| bad())?, hosts.parse().map_err(|_| bad())?);
+    if host == 0 || host > hosts { Err(bad()) } else { Ok((host, hosts)) }
+}
+
+fn parse_mix(text: &str) -> Result<Mix, String> {
+    let mut mix = Mix { open_share: 1.0 };
+    for part in text.split(',') {
+        let (op, share) =
+            part.split_once('=').ok_or(format!("{part:?} is not OP=SHARE, such as shake=1,open=1"))?;
+        match (op.trim(), parse_share(share.trim())?) {
+            ("shake", 1.0) => {}
+            ("shake", _) => return Err("shake: every shot is a shake in this version, so shake=1".into()),
+            ("open", share) => mix.open_share = share,
+            (op, _) => return Err(format!("{op:?}: shake and open are there in this version")),
+        }
+    }
+    Ok(mix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        run: RunArgs,
+    }
+
+    fn line(options: &str) -> Result<RunArgs, String> {
+        let words = format!("x --target 127.0.0.1:7100 --key k --users 100 {options}");
+        Line::try_parse_from(words.split_whitespace()).map(|line| line.run).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn shares_hosts_and_mixes() {
+        assert_eq!(parse_share("20%"), Ok(0.2));
+        assert_eq!(parse_share("0.2"), Ok(0.2));
+        assert_eq!(parse_hosts("2/3"), Ok((2, 3)));
+        assert_eq!(parse_mix("shake=100%,open=0").unwrap().open_share, 0.0);
+        assert_eq!(parse_mix("shake=1").unwrap().open_share, 1.0);
+        for bad in ["", "-1", "1.1", "101%", "x", "NaN"] {
+            assert!(parse_share(bad).is_err(), "{bad}");
+        }
+        for bad in ["", "1", "0/1", "2/1", "1/0", "a/b"] {
+            assert!(parse_hosts(bad).is_err(), "{bad}");
+        }
+        for bad in ["", "shake", "shake=0.5", "send=1", "open=2"] {
+            assert!(parse_mix(bad).is_err(), "{bad}");
+        }
+    }
+
+    /// Expect: the option's name, the value and what is allowed.
+    #[test]
+    fn wrong_lines_say_which_option_is_wrong() {
+        assert!(line("--qps 10").is_ok() && line("--pps 10 --loss 20% --delay 3ms").is_ok());
+        for (options, names) in [
+            ("", "--qps"),
+            ("--qps 1 --pps 1", "--pps"),
+            ("--qps 1 --hosts 3/2", "--hosts"),
+            ("--qps 1 --loss 120%", "--loss"),
+            ("--qps 1 --mix send=1", "--mix"),
+            ("--qps 1 --duration soon", "--duration"),
+            ("--qps 1 --arrivals odd", "--arrivals"),
+        ] {
+            let why = line(options).err().unwrap();
+            assert!(why.contains(names), "{options}: {why}");
+        }
+    }
+}

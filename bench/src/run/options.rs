@@ -1,0 +1,241 @@
+//! What a run is told, checked.
+
+use super::schedule::{Arrivals, Rate};
+use redpkt::cli::Failure;
+use redpkt_proto::FRAMES_PER_DATAGRAM_MAX;
+use redpkt_proto::keyring::KeyRing;
+use serde::Serialize;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// Users that one run can have: their numbers within it fit 32 bits.
+pub const USERS_MAX: u64 = u32::MAX as u64;
+
+/// Source ports that one run can have.
+pub const SOURCE_PORTS_MAX: usize = 60_000;
+
+/// Threads that one run can have.
+pub const THREADS_MAX: u32 = 256;
+
+/// The longest run.
+pub const DURATION_MAX: Duration = Duration::from_secs(24 * 3_600);
+
+/// A checked configuration of a run. Made from [`RunArgs`](super::RunArgs), or in code from
+/// [`RunOptions::new`] and its public fields; [`RunOptions::check`] is called by whoever runs it.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunOptions {
+    /// The server.
+    pub target: SocketAddr,
+    /// What tickets are made with.
+    #[serde(skip)]
+    pub keys: KeyRing,
+    /// Users of all hosts together.
+    pub users: u64,
+    /// The first of them; they are consecutive.
+    pub first_user: u64,
+    /// How fast all hosts together ask.
+    pub rate: Rate,
+    /// How long.
+    #[serde(serialize_with = "as_text")]
+    pub duration: Duration,
+    /// Share of wins that are opened, 0 to 1.
+    pub open_share: f64,
+    /// Shakes in each datagram.
+    pub frames_per_datagram: usize,
+    /// Which host this is, from 1.
+    pub host: u32,
+    /// How many hosts there are.
+    pub hosts: u32,
+    /// Ports, thus peers in the server's eyes, that this host's users come from.
+    pub source_ports: usize,
+    /// How shots are spread in time.
+    pub arrivals: Arrivals,
+    /// Seed of random arrivals and of a bad wire.
+    pub seed: u64,
+    /// Whether runs of datagrams of one socket cross the kernel as one system packet.
+    pub gso: bool,
+    /// When a request counts as unanswered, from its first transmission on.
+    #[serde(serialize_with = "as_text")]
+    pub deadline: Duration,
+    /// Joins in flight.
+    pub join_window: usize,
+    /// Threads that send and receive.
+    pub threads: u32,
+    /// The core of each thread; empty to leave them to the kernel.
+    pub cores: Vec<usize>,
+    /// A thread asks for datagrams again and again, instead of sleeping, when the next shot is due so soon.
+    #[serde(serialize_with = "as_text")]
+    pub spin: Duration,
+    /// The run begins at a whole multiple of this on the server's clock. Hosts that join at different speed
+    /// begin together when it is longer than the difference.
+    #[serde(serialize_with = "as_text")]
+    pub align: Duration,
+    /// The server's HTTP side, such as `http://127.0.0.1:7101`, whose counters are compared with ours.
+    pub http: Option<String>,
+    /// Whether plain misses are kept for the tally too.
+    pub tally_misses: bool,
+    /// A bad wire between us and the server.
+    pub wire: Option<BadWire>,
+}
+
+/// What happens to datagrams on their way, in both directions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct BadWire {
+    /// Share of datagrams lost, 0 to 1.
+    pub loss: f64,
+    /// Share of datagrams delivered twice, 0 to 1.
+    pub duplicate: f64,
+    /// Share of datagrams that others overtake, 0 to 1.
+    pub reorder: f64,
+    /// Time that every datagram takes longer.
+    #[serde(serialize_with = "as_text")]
+    pub delay: Duration,
+}
+
+impl RunOptions {
+    /// A run with the command's defaults: one host, one thread, one frame a datagram, every win opened.
+    pub fn new(target: SocketAddr, keys: KeyRing, users: u64, rate: Rate, duration: Duration) -> RunOptions {
+        RunOptions {
+            target,
+            keys,
+            users,
+            first_user: 1,
+            rate,
+            duration,
+            open_share: 1.0,
+            frames_per_datagram: 1,
+            host: 1,
+            hosts: 1,
+            source_ports: 16,
+            arrivals: Arrivals::Even,
+            seed: 1,
+            gso: false,
+            deadline: Duration::from_secs(10),
+            join_window: 512,
+            threads: 1,
+            cores: Vec::new(),
+            spin: Duration::ZERO,
+            align: Duration::from_secs(1),
+            http: None,
+            tally_misses: false,
+            wire: None,
+        }
+    }
+
+    /// Checks every option, alone and with the others; says which is wrong, and what is allowed.
+    pub fn check(&self) -> Result<(), Failure> {
+        let hosts = u64::from(self.hosts);
+        within("--users", self.users, 1, USERS_MAX)?;
+        within("--first-user", self.first_user, 0, u64::MAX - self.users)?;
+        self.rate.check(self.frames_per_datagram)?;
+        within("--frames-per-datagram", self.frames_per_datagram as u64, 1, FRAMES_PER_DATAGRAM_MAX as u64)?;
+        if self.hosts == 0 || self.host == 0 || self.host > self.hosts {
+            return Err(Failure::usage(format!(
+                "--hosts {}/{}: expected I/N with I from 1 to N, such as 1/2",
+                self.host, self.hosts
+            )));
+        }
+        within("--threads", self.threads.into(), 1, THREADS_MAX.into())?;
+        if self.users < hosts * u64::from(self.threads) {
+            return Err(Failure::usage(format!(
+                "--users {}: each of {hosts} hosts with {} threads needs at least one; ask for more users or fewer threads",
+                self.users, self.threads
+            )));
+        }
+        within("--source-ports", self.source_ports as u64, self.threads.into(), SOURCE_PORTS_MAX as u64)?;
+        within("--join-window", self.join_window as u64, self.threads.into(), 1 << 20)?;
+        within_time("--duration", self.duration, Duration::from_millis(10), DURATION_MAX)?;
+        within_time("--deadline", self.deadline, Duration::from_millis(10), Duration::from_secs(600))?;
+        within_time("--align", self.align, Duration::from_millis(1), Duration::from_secs(3_600))?;
+        within_time("--spin", self.spin, Duration::ZERO, Duration::from_secs(1))?;
+        if !(0.0..=1.0).contains(&self.open_share) {
+            return Err(Failure::usage(format!(
+                "--mix open={}: a share from 0 to 1 is allowed",
+                self.open_share
+            )));
+        }
+        if !self.cores.is_empty() && self.cores.len() != self.threads as usize {
+            return Err(Failure::usage(format!(
+                "--cores: {} cores for {} threads; name one for each, or none",
+                self.cores.len(),
+                self.threads
+            )));
+        }
+        self.wire.map_or(Ok(()), |wire| wire.check())
+    }
+}
+
+impl BadWire {
+    fn check(&self) -> Result<(), Failure> {
+        for (option, share) in
+            [("--loss", self.loss), ("--duplicate", self.duplicate), ("--reorder", self.reorder)]
+        {
+            if !(0.0..=1.0).contains(&share) {
+                return Err(Failure::usage(format!("{option} {share}: a share from 0 to 1 is allowed")));
+            }
+        }
+        within_time("--delay", self.delay, Duration::ZERO, Duration::from_secs(60))
+    }
+}
+
+/// A time as `10s`, which our options read again.
+fn as_text<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&humantime::format_duration(*time))
+}
+
+fn within(option: &str, value: u64, min: u64, max: u64) -> Result<(), Failure> {
+    match (min..=max).contains(&value) {
+        true => Ok(()),
+        false => Err(Failure::usage(format!("{option} {value}: {min} to {max} is allowed"))),
+    }
+}
+
+fn within_time(option: &str, value: Duration, min: Duration, max: Duration) -> Result<(), Failure> {
+    match (min..=max).contains(&value) {
+        true => Ok(()),
+        false => Err(Failure::usage(format!("{option} {value:?}: {min:?} to {max:?} is allowed"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+
+    fn good() -> RunOptions {
+        let keys = KeyRing::generate(&mut redpkt_proto::Rng::seed_from_u64(1));
+        let rate = Rate::requests_per_s(1_000);
+        RunOptions::new("127.0.0.1:7100".parse().unwrap(), keys, 100, rate, Duration::from_secs(1))
+    }
+
+    /// Expect: one line that begins with the option's name.
+    #[test]
+    fn bad_values_name_their_option() {
+        good().check().unwrap();
+        let bad: [(&str, fn(&mut RunOptions)); 17] = [
+            ("--users 0:", |options| options.users = 0),
+            ("--users 3:", |options| (options.users, options.threads) = (3, 4)),
+            ("--first-user ", |options| options.first_user = u64::MAX),
+            ("--qps 0:", |options| options.rate = Rate::requests_per_s(0)),
+            ("--pps 0:", |options| options.rate = Rate::datagrams_per_s(0)),
+            ("--frames-per-datagram 0:", |options| options.frames_per_datagram = 0),
+            ("--frames-per-datagram 19:", |options| options.frames_per_datagram = 19),
+            ("--hosts 3/2:", |options| (options.host, options.hosts) = (3, 2)),
+            ("--hosts 0/1:", |options| options.host = 0),
+            ("--threads 0:", |options| options.threads = 0),
+            ("--source-ports 0:", |options| options.source_ports = 0),
+            ("--join-window 0:", |options| options.join_window = 0),
+            ("--duration 0ns:", |options| options.duration = Duration::ZERO),
+            ("--deadline 0ns:", |options| options.deadline = Duration::ZERO),
+            ("--mix open=1.5:", |options| options.open_share = 1.5),
+            ("--cores:", |options| options.cores = vec![0, 1]),
+            ("--loss 2:", |options| options.wire = Some(BadWire { loss: 2.0, ..BadWire::default() })),
+        ];
+        for (start, spoil) in bad {
+            let mut options = good();
+            spoil(&mut options);
+            let why = options.check().unwrap_err().to_string();
+            assert!(why.starts_with(start) && !why.contains('\n'), "{start} {why}");
+        }
+    }
+}
