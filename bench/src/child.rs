@@ -176,18 +176,15 @@ impl ServerChild {
     /// What `GET /stats.json` says now. The workers publish every 50 ms.
     pub fn stats(&self) -> Result<serde_json::Value, Failure> {
         let failed = |error| self.failed(&format!("GET /stats.json: {error}"));
-        get(self.http, "/stats.json")
-            .and_then(|mut response| response.body_mut().read_json())
-            .map_err(failed)
+        get(self.http, "/stats.json").and_then(|mut response| response.body_mut().read_json()).map_err(failed)
     }
 
     /// CPU time of all its threads since it started, in ns. A thread that runs at this moment may lack the
     /// time since the kernel's last tick.
     pub fn cpu_ns(&self) -> Result<u64, Failure> {
         let tasks = self.process().and_then(|process| process.tasks());
-        let sum = tasks.map(|tasks| {
-            tasks.filter_map(|task| Some(task.ok()?.schedstat().ok()?.sum_exec_runtime)).sum()
-        });
+        let sum = tasks
+            .map(|tasks| tasks.filter_map(|task| Some(task.ok()?.schedstat().ok()?.sum_exec_runtime)).sum());
         sum.map_err(|error| self.failed(&format!("reading its CPU time: {error}")))
     }
 
@@ -247,7 +244,9 @@ impl ServerChild {
                 Some(_) if PORT_TAKEN.iter().any(|words| self.output().contains(words)) => {
                     return Err(NotReady::PortTaken);
                 }
-                Some(status) => return Err(NotReady::Failed(self.failed(&format!("it ended with {status}")))),
+                Some(status) => {
+                    return Err(NotReady::Failed(self.failed(&format!("it ended with {status}"))));
+                }
             }
         }
         Err(NotReady::Failed(self.failed(&format!("it did not answer within {READY_TIMEOUT:?}"))))
@@ -295,7 +294,11 @@ fn spawn(
     directory: &Path,
 ) -> Result<Child, Failure> {
     let cannot = |error| {
-        Failure::machine(format!("starting {} {}: {error}", options.program.display(), options.command.name()))
+        Failure::machine(format!(
+            "starting {} {}: {error}",
+            options.program.display(),
+            options.command.name()
+        ))
     };
     let log = File::create(directory.join(LOG_FILE)).map_err(cannot)?;
     let mut command = Command::new(&options.program);

@@ -129,13 +129,8 @@ impl Handshake {
                 let welcome: Welcome = frame.body();
                 let number = welcome.session_number.get();
                 let Ticket { user, ref secret, .. } = self.ticket;
-                let key = handshake::session_key(
-                    secret,
-                    user,
-                    &self.client_random,
-                    &welcome.server_random,
-                    number,
-                );
+                let key =
+                    handshake::session_key(secret, user, &self.client_random, &welcome.server_random, number);
                 self.user = Some(User::new(key, number));
                 false
             }

@@ -9,32 +9,28 @@ pub fn busy_ns() -> Result<u64, Failure> {
     let stat = KernelStats::current()
         .map_err(|error| Failure::machine(format!("reading the machine's busy time: {error}")))?;
     let total = &stat.total;
-    let ticks = total.user
-        + total.nice
-        + total.system
-        + total.irq.unwrap_or(0)
-        + total.softirq.unwrap_or(0);
+    let ticks = total.user + total.nice + total.system + total.irq.unwrap_or(0) + total.softirq.unwrap_or(0);
     Ok(ticks * (1_000_000_000 / procfs::ticks_per_second()))
 }
 
 /// Where the server's worker and the client run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Cores {
+pub struct CorePair {
     /// The server's worker.
     pub server: usize,
     /// The client's thread.
     pub client: usize,
 }
 
-impl Cores {
+impl CorePair {
     /// A core each, as far as there are enough. With more than two, core 0 is left to interrupts and to the
     /// rest, and the client gets none that shares its processor with the server's.
-    pub fn choose(allowed: &[usize], siblings: impl Fn(usize) -> Vec<usize>) -> Cores {
+    pub fn choose(allowed: &[usize], siblings: impl Fn(usize) -> Vec<usize>) -> CorePair {
         let spare = if allowed.len() > 2 { &allowed[1..] } else { allowed };
         let server = spare.first().copied().unwrap_or(0);
         let beside = siblings(server);
         let client = spare.iter().skip(1).find(|core| !beside.contains(core)).or(spare.get(1));
-        Cores { server, client: client.copied().unwrap_or(server) }
+        CorePair { server, client: client.copied().unwrap_or(server) }
     }
 }
 
@@ -73,12 +69,12 @@ mod tests {
     fn server_and_client_get_processors_of_their_own_where_there_are_enough() {
         let pairs = |core: usize| vec![core & !1, core | 1];
         let alone = |core: usize| vec![core];
-        let cores = |server, client| Cores { server, client };
-        assert_eq!(Cores::choose(&[0], alone), cores(0, 0));
-        assert_eq!(Cores::choose(&[0, 1], alone), cores(0, 1));
-        assert_eq!(Cores::choose(&[0, 1], pairs), cores(0, 1));
-        assert_eq!(Cores::choose(&[0, 1, 2, 3], alone), cores(1, 2));
-        assert_eq!(Cores::choose(&[0, 2, 3, 4, 5], pairs), cores(2, 4));
-        assert_eq!(Cores::choose(&[], alone), cores(0, 0));
+        let cores = |server, client| CorePair { server, client };
+        assert_eq!(CorePair::choose(&[0], alone), cores(0, 0));
+        assert_eq!(CorePair::choose(&[0, 1], alone), cores(0, 1));
+        assert_eq!(CorePair::choose(&[0, 1], pairs), cores(0, 1));
+        assert_eq!(CorePair::choose(&[0, 1, 2, 3], alone), cores(1, 2));
+        assert_eq!(CorePair::choose(&[0, 2, 3, 4, 5], pairs), cores(2, 4));
+        assert_eq!(CorePair::choose(&[], alone), cores(0, 0));
     }
 }

@@ -21,12 +21,13 @@ mod users;
 mod variant;
 
 pub use client::{Client, Load, Tally};
-pub use machine::Cores;
+pub use machine::{CorePair, siblings};
 pub use measure::{Comparison, Ratio, Sample, VariantReport};
 pub use spread::Spread;
 pub use users::{Answerer, Unexpected, User};
 pub use variant::{ECHO_MMSG, Kind, REDPKT_MMSG, Setup, Variant};
 
+use crate::run::Host;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use rand::SeedableRng as _;
@@ -94,7 +95,7 @@ pub struct Settings {
     /// Ports that the users come from.
     pub source_ports: usize,
     /// Where server and client ran.
-    pub cores: Cores,
+    pub cores: CorePair,
 }
 
 /// What `floor --json` writes.
@@ -104,22 +105,22 @@ struct Report {
     saturation: Option<Comparison>,
     fixed_rate: Option<Comparison>,
     settings: Settings,
+    host: Host,
 }
 
 /// Runs the command.
 pub fn run(args: FloorArgs) -> Result<(), Failure> {
     let (settings, pairs) = args.settings()?;
+    let host = Host::read();
     let kinds = [ECHO_MMSG, REDPKT_MMSG];
     let mut rng = Rng::seed_from_u64(1);
-    let setup =
-        Setup { users: settings.users, source_ports: settings.source_ports, cores: settings.cores };
+    let setup = Setup { users: settings.users, source_ports: settings.source_ports, cores: settings.cores };
     let variants: Result<Vec<Variant>, Failure> =
         kinds.iter().map(|kind| Variant::start(*kind, &setup, &mut rng)).collect();
     let mut variants = variants?;
     // Only now: children inherit the cores that the thread may use.
-    affinity::pin_current_thread(settings.cores.client).map_err(|error| {
-        Failure::usage(format!("--client-core {}: {error}", settings.cores.client))
-    })?;
+    affinity::pin_current_thread(settings.cores.client)
+        .map_err(|error| Failure::usage(format!("--client-core {}: {error}", settings.cores.client)))?;
     affinity::precise_timers().map_err(|error| Failure::machine(format!("setting timers: {error}")))?;
     let mut compare = |title: &str, load| {
         let mut progress = Progress::new(title, kinds.iter().map(|kind| kind.name).collect(), pairs);
@@ -134,7 +135,7 @@ pub fn run(args: FloorArgs) -> Result<(), Failure> {
         0 => None,
         rate => Some(compare("fixed rate", Load::PerSecond(rate.into()))?),
     };
-    let report = Report { saturation, fixed_rate, settings };
+    let report = Report { saturation, fixed_rate, settings, host };
     variants.into_iter().try_for_each(Variant::end)?;
     report.print(args.json.as_deref())
 }
@@ -142,8 +143,8 @@ pub fn run(args: FloorArgs) -> Result<(), Failure> {
 impl FloorArgs {
     fn settings(&self) -> Result<(Settings, usize), Failure> {
         let allowed = affinity::allowed_cores();
-        let chosen = Cores::choose(&allowed, machine::siblings);
-        let cores = Cores {
+        let chosen = CorePair::choose(&allowed, siblings);
+        let cores = CorePair {
             server: self.server_core.unwrap_or(chosen.server),
             client: self.client_core.unwrap_or(chosen.client),
         };
@@ -182,10 +183,15 @@ impl Report {
         if let Some(fixed_rate) = &self.fixed_rate {
             text += &report::table(&format!("Fixed rate, {rate} requests/s"), fixed_rate);
         }
+        let Host { commit, kernel, cpu, load_average, debug_build, .. } = &self.host;
         text += &format!(
-            "{users} users from {source_ports} port(s), {seconds} s each; server on core {}, client on core {}\n",
+            "{users} users from {source_ports} port(s), {seconds} s each; server on core {}, client on core {}\n\
+             {cpu}, Linux {kernel}, commit {commit}, load before {load_average}\n",
             cores.server, cores.client
         );
+        if *debug_build {
+            text += "built without optimisation: these figures say nothing\n";
+        }
         let to_json = || serde_json::to_string_pretty(self).map_err(Failure::machine);
         match json {
             Some("-") => {

@@ -7,10 +7,20 @@ use std::fmt::Write as _;
 /// A comparison as a table: a row for each variant, then its ratios to the first.
 pub fn table(title: &str, comparison: &Comparison) -> String {
     let mut text = format!("{title}: median (min to max) of {} pairs\n", comparison.pairs);
-    row(&mut text, ["", "answers/s", "CPU ns/answer", "machine ns/answer", "p50 µs", "p99 µs"].map(String::from));
+    row(
+        &mut text,
+        ["", "answers/s", "CPU ns/answer", "machine ns/answer", "p50 µs", "p99 µs"].map(String::from),
+    );
     for variant in &comparison.variants {
-        let VariantReport { name, answers_per_s, cpu_ns_per_answer, machine_ns_per_answer, p50_us, p99_us, lost } =
-            variant;
+        let VariantReport {
+            name,
+            answers_per_s,
+            cpu_ns_per_answer,
+            machine_ns_per_answer,
+            p50_us,
+            p99_us,
+            lost,
+        } = variant;
         row(
             &mut text,
             [
@@ -59,7 +69,8 @@ pub fn pair(names: &[&str], samples: &[Sample]) -> String {
         format!("{name} {:.0}/s {:.0} ns", sample.answers_per_s, sample.cpu_ns_per_answer)
     });
     let first = samples[0].cpu_ns_per_answer;
-    let ratios = samples.iter().skip(1).map(|sample| format!("CPU × {:.3}", sample.cpu_ns_per_answer / first));
+    let ratios =
+        samples.iter().skip(1).map(|sample| format!("CPU × {:.3}", sample.cpu_ns_per_answer / first));
     each.chain(ratios).collect::<Vec<_>>().join("  ")
 }
 

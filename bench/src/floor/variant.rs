@@ -1,7 +1,7 @@
 //! What is compared: servers of several kinds, each a child process with a client of its own.
 
 use super::client::{Client, Load, Tally};
-use super::machine::{self, Cores};
+use super::machine::{self, CorePair};
 use super::users::{Answerer, User};
 use super::{join, measure::Sample};
 use crate::child::{ChildCommand, ChildOptions, ServerChild};
@@ -33,7 +33,7 @@ pub struct Setup {
     /// Ports that they come from.
     pub source_ports: usize,
     /// Where server and client run.
-    pub cores: Cores,
+    pub cores: CorePair,
 }
 
 /// A server that runs, and the client that asks it.
@@ -97,7 +97,10 @@ impl Variant {
             )));
         }
         if tally.answers == 0 {
-            return Err(Failure::machine(format!("{name}: no answer came; it printed: {}", self.child.output())));
+            return Err(Failure::machine(format!(
+                "{name}: no answer came; it printed: {}",
+                self.child.output()
+            )));
         }
         Ok(())
     }
