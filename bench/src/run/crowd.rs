@@ -82,7 +82,7 @@ pub struct Crowd {
 impl Crowd {
     /// A crowd of which nobody has joined.
     pub fn new(share: Share, tickets: Tickets, config: Arc<Config>, now: Now, rng: Rng) -> Crowd {
-        let len = share.len() as usize;
+        let len = share.count() as usize;
         Crowd {
             share,
             book: Book::new(0, false),
@@ -115,12 +115,12 @@ impl Crowd {
 
     /// Whether everybody has joined once.
     pub fn all_joined(&self) -> bool {
-        self.joins.joined == self.share.len()
+        self.joins.joined == self.share.count()
     }
 
     /// Lets the next user join; false if all are on their way.
     pub fn join_next(&mut self, now: Now, sockets: &mut ClientSockets) -> bool {
-        if self.users.len() as u64 == self.share.len() {
+        if self.users.len() as u64 == self.share.count() {
             return false;
         }
         let local = self.users.len() as u32;

@@ -50,7 +50,7 @@ impl Fleet {
         options.check()?;
         let mut fleet = Fleet::start(options)?;
         let begun = Instant::now();
-        let users = (0..options.threads).map(|thread| share(options, thread).len()).sum();
+        let users = (0..options.threads).map(|thread| share(options, thread).count()).sum();
         let mut watch = JoinWatch::new(options.threads as usize, users);
         while !watch.is_done() {
             if let Some(message) = fleet.next_message(Duration::from_millis(100))? {
