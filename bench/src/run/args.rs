@@ -1,6 +1,7 @@
 //! The command line of `run`.
 
 use super::options::{BadWire, RunOptions};
+use super::output::Outputs;
 use super::schedule::{Arrivals, Rate};
 use clap::Args;
 use redpkt::cli::{Cores, Failure, parse_cores, read_key_file};
@@ -155,6 +156,21 @@ impl RunArgs {
         };
         options.check()?;
         Ok(options)
+    }
+
+    /// Where results go.
+    pub fn outputs(&self) -> Outputs {
+        Outputs {
+            json: self.json.clone(),
+            hgrm: self.hgrm.clone(),
+            tally: self.tally.clone(),
+            run_dir: self.run_dir.clone(),
+        }
+    }
+
+    /// Whether progress is not wanted.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
     }
 
     fn wire(&self) -> Option<BadWire> {

@@ -5,31 +5,49 @@
 //! |---|---|
 //! | `args`, `options` | the command line; what it means, checked |
 //! | `schedule` | who shakes when, on every host alike |
-//! | `report` | what a run found out |
+//! | `fleet` | all threads: opening sessions (`joining`), a run, what they found out (`gather`) |
+//! | `generator` | one thread: its sockets and the turns it takes |
+//! | `crowd` | its users: sessions, what they wait for (`wheel`), what came of it (`book`) |
+//! | `clock` | our clock, and how far it is from the server's |
+//! | `console`, `spectrum`, `output` | what a person sees, and the files |
+//! | `report`, `check`, `tally` | what a run found out; whether it can be true; what each user was told about money |
 //! | `host`, `kernel`, `server_side` | the machine, its UDP counters, the server's counters |
-//! | `tally` | what each user was told about money |
-//! | `wheel` | timers of a million users |
 
 mod args;
+mod book;
+mod check;
+mod clock;
+mod console;
+mod crowd;
+mod fleet;
+mod gather;
+mod generator;
 mod host;
+mod joining;
 mod kernel;
 mod options;
+mod output;
 mod report;
 mod schedule;
 mod server_side;
+mod spectrum;
 mod tally;
 mod wheel;
 
 pub use args::RunArgs;
+pub use console::{Console, summary};
+pub use fleet::Fleet;
 pub use host::Host;
 pub use kernel::{KernelCheck, UdpCounters};
 pub use options::{BadWire, RunOptions};
+pub use output::Outputs;
 pub use report::{
     Check, Joins, Opens, Percentiles, RefusedFrames, Report, ScheduleKept, Second, Shakes, SocketTrouble,
 };
 pub use schedule::{Arrivals, Rate};
 pub use server_side::ServerSide;
-pub use tally::{Outcome, Row};
+pub use spectrum::{text as spectrum, write_hgrm};
+pub use tally::{Outcome, Row, write_rows};
 
 use redpkt::cli::Failure;
 
@@ -65,29 +83,21 @@ pub fn execute(options: &RunOptions, progress: &mut dyn FnMut(Progress)) -> Resu
     fleet.measure(options, progress)
 }
 
-/// Users with open sessions, on threads of their own. They keep their sessions alive until it is dropped.
-pub struct Fleet {}
-
-impl Fleet {
-    /// Opens a session for each user of this host.
-    pub fn join(options: &RunOptions, _progress: &mut dyn FnMut(Progress)) -> Result<Fleet, Failure> {
-        options.check()?;
-        Err(Failure::machine("not built yet"))
-    }
-
-    /// Lets them shake. Rate, duration, arrivals, opens, frames and alignment may differ from those of the
-    /// join, and from run to run; the rest is as it was.
-    pub fn measure(
-        &mut self,
-        _options: &RunOptions,
-        _progress: &mut dyn FnMut(Progress),
-    ) -> Result<Report, Failure> {
-        Err(Failure::machine("not built yet"))
-    }
-}
-
 /// Runs the command.
+#[expect(clippy::needless_pass_by_value, reason = "all commands take their options alike")]
 pub fn run(args: RunArgs) -> Result<(), Failure> {
-    let options = args.options()?;
-    execute(&options, &mut |_| ()).map(|_| ())
+    let (options, outputs) = (args.options()?, args.outputs());
+    outputs.prepare()?;
+    let mut console = Console::new(args.is_quiet());
+    let report = execute(&options, &mut |progress| console.show(&progress))?;
+    outputs.write(&report)?;
+    if outputs.takes_stdout() {
+        eprint!("{}", summary(&report));
+    } else {
+        print!("{}", summary(&report));
+    }
+    match report.check.ok {
+        true => Ok(()),
+        false => Err(Failure::check(format!("the check failed: {}", report.check.problems.join("; ")))),
+    }
 }

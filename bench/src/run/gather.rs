@@ -1,0 +1,275 @@
+//! Puts together what the threads of a run found out.
+
+use super::book::{Counts, histogram};
+use super::check::{Alone, Evidence, check};
+use super::clock::ClockSamples;
+use super::generator::{Finished, Message, SecondPart};
+use super::host::Host;
+use super::kernel::KernelCheck;
+use super::options::RunOptions;
+use super::report::{Joins, Percentiles, RefusedFrames, Report, ScheduleKept, Second, SocketTrouble};
+use super::server_side::ServerSide;
+use super::{Progress, tally::Row};
+use hdrhistogram::Histogram;
+use redpkt::cli::Failure;
+use redpkt::net::client::ClientCounters;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// How long the server's published counters may take to show the last answer.
+const SERVER_SETTLES_WITHIN: Duration = Duration::from_secs(3);
+
+/// What has come so far.
+pub struct Gathered {
+    threads: usize,
+    duration_s: f64,
+    /// Parts of seconds that are not complete: how many, and their sum.
+    open: BTreeMap<u64, (usize, SecondSum)>,
+    seconds: Vec<Second>,
+    finished: Vec<Finished>,
+    /// Requests without an answer, by thread, while the last answers are waited for.
+    draining: BTreeMap<usize, u64>,
+    latency: Histogram<u64>,
+}
+
+/// The parts of one second, added up.
+struct SecondSum {
+    counts: Counts,
+    sent: u64,
+    received: u64,
+    latency: Histogram<u64>,
+}
+
+impl Gathered {
+    /// Nothing yet, of so many threads.
+    pub fn new(threads: usize, options: &RunOptions) -> Gathered {
+        Gathered {
+            threads,
+            duration_s: options.duration.as_secs_f64(),
+            open: BTreeMap::new(),
+            seconds: Vec::new(),
+            finished: Vec::new(),
+            draining: BTreeMap::new(),
+            latency: histogram(),
+        }
+    }
+
+    /// Whether all threads have finished.
+    pub fn is_done(&self) -> bool {
+        self.finished.len() == self.threads
+    }
+
+    /// Takes in what a thread says.
+    pub fn on_message(&mut self, message: Message, progress: &mut dyn FnMut(Progress)) {
+        match message {
+            Message::Second(part) => self.on_second(&part, progress),
+            Message::Draining { thread, outstanding } => {
+                self.draining.insert(thread, outstanding);
+                progress(Progress::Draining { outstanding: self.draining.values().sum() });
+            }
+            Message::Finished(finished) => self.finished.push(*finished),
+            Message::Joining { .. } => {}
+        }
+    }
+
+    fn on_second(&mut self, part: &SecondPart, progress: &mut dyn FnMut(Progress)) {
+        let (parts, sum) = self.open.entry(part.second).or_insert_with(|| {
+            (0, SecondSum { counts: Counts::default(), sent: 0, received: 0, latency: histogram() })
+        });
+        *parts += 1;
+        sum.counts.add(&part.counts);
+        sum.sent += part.sockets.datagrams_sent;
+        sum.received += part.sockets.datagrams_received;
+        sum.latency.add(&part.latency).expect("all histograms are alike");
+        if *parts < self.threads {
+            return;
+        }
+        let Some((_, sum)) = self.open.remove(&part.second) else { return };
+        // The last second may be a part of one.
+        let length_s = (self.duration_s - part.second as f64).min(1.0);
+        let percentiles = Percentiles::of(&sum.latency);
+        let second = Second {
+            second: part.second,
+            qps: sum.counts.answers() as f64 / length_s,
+            pps_out: sum.sent as f64 / length_s,
+            pps_in: sum.received as f64 / length_s,
+            wins: sum.counts.shake.win,
+            opens: sum.counts.open.ok,
+            p50_us: percentiles.p50,
+            p99_us: percentiles.p99,
+            timeouts: sum.counts.timeouts(),
+            offered: sum.counts.offered(),
+        };
+        self.latency.add(&sum.latency).expect("all histograms are alike");
+        self.seconds.push(second);
+        progress(Progress::Second(second));
+    }
+
+    fn sum(&self, field: impl Fn(&Finished) -> u64) -> u64 {
+        self.finished.iter().map(field).sum()
+    }
+
+    fn sockets(&self, field: impl Fn(&ClientCounters) -> u64) -> u64 {
+        self.sum(|finished| field(&finished.sockets))
+    }
+
+    fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        self.finished.iter().for_each(|finished| counts.add(&finished.counts));
+        counts
+    }
+
+    fn histogram(&self, field: impl Fn(&Finished) -> &Histogram<u64>) -> Histogram<u64> {
+        let mut all = histogram();
+        self.finished.iter().for_each(|finished| all.add(field(finished)).expect("all histograms are alike"));
+        all
+    }
+
+    /// System packets that our sockets sent and received.
+    pub fn packets(&self) -> (u64, u64) {
+        (self.sockets(|sockets| sockets.packets_sent), self.sockets(|sockets| sockets.packets_received))
+    }
+
+    /// The server's counters since `before`, once they show what we know of, or after a while.
+    pub fn read_server(&self, url: &str, before: &ServerSide) -> Result<ServerSide, String> {
+        let begun = Instant::now();
+        let counts = self.counts();
+        loop {
+            let server = ServerSide::read(url)?.since(before);
+            let is_complete = server.shake_win >= counts.shake.win
+                && server.shake_miss >= counts.shake.miss
+                && server.open_ok >= counts.open.ok
+                && server.open_fen >= counts.open.fen;
+            if is_complete || begun.elapsed() > SERVER_SETTLES_WITHIN {
+                return Ok(server);
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    fn schedule(&self, counts: &Counts, options: &RunOptions) -> ScheduleKept {
+        let shots_due = self.sum(|finished| finished.shots_due);
+        ScheduleKept {
+            shots_due,
+            shots_fired: counts.shots_fired,
+            requests_due: shots_due * options.frames_per_datagram as u64,
+            late_sends: counts.late_sends,
+            late_us: Percentiles::of(&self.histogram(|finished| &finished.late)),
+            window_full: counts.window_full,
+            not_joined: counts.not_joined,
+        }
+    }
+
+    fn refused(&self, counts: &Counts) -> RefusedFrames {
+        RefusedFrames {
+            bad_tag: self.sum(|finished| finished.refused.bad_tag),
+            replayed: self.sum(|finished| finished.refused.replayed),
+            unexpected: self.sum(|finished| finished.refused.unexpected),
+            late: self.sum(|finished| finished.refused.late),
+            foreign: counts.foreign,
+        }
+    }
+
+    /// The report.
+    #[expect(clippy::too_many_arguments, reason = "each is found out elsewhere")]
+    pub fn report(
+        mut self,
+        options: &RunOptions,
+        host: Host,
+        join: Joins,
+        clock_samples: &ClockSamples,
+        kernel_udp: KernelCheck,
+        server: Option<(ServerSide, Alone)>,
+        mut warnings: Vec<String>,
+    ) -> Result<Report, Failure> {
+        let counts = self.counts();
+        let mut latency = self.histogram(|finished| &finished.latency);
+        latency.add(&self.latency).map_err(Failure::check)?;
+        let (latency_raw, latency_open) = (
+            self.histogram(|finished| &finished.latency_raw),
+            self.histogram(|finished| &finished.latency_open),
+        );
+        let rows = self.finished.iter_mut().flat_map(|finished| std::mem::take(&mut finished.rows));
+        let tally: Vec<Row> = rows.collect();
+        let schedule = self.schedule(&counts, options);
+        let refused = self.refused(&counts);
+        let mut clock_samples = clock_samples.clone();
+        self.finished.iter().for_each(|finished| clock_samples.merge(&finished.clock_samples));
+        let check = check(&Evidence {
+            shake: counts.shake,
+            open: counts.open,
+            rows: &tally,
+            refused,
+            rejoins: counts.rejoins,
+            bad_wire: options.wire.is_some(),
+            unopened: self.sum(|finished| finished.unopened),
+            server,
+        });
+        let in_time = |field: fn(&ClientCounters) -> u64| {
+            self.sum(|finished| field(&finished.sockets_in_time)) as f64 / self.duration_s
+        };
+        let generator_limited = schedule.shots_fired * 100 < schedule.shots_due * 99;
+        if generator_limited {
+            warnings.push(format!(
+                "this side was too slow: {} of {} shots went out in time; ask for less, or use more --threads or hosts",
+                schedule.shots_fired, schedule.shots_due
+            ));
+        }
+        if kernel_udp.agrees == Some(false) {
+            warnings.push(
+                "the kernel's UDP counters differ from ours by more than 1%: other UDP traffic, or loss"
+                    .into(),
+            );
+        }
+        let answered = counts.shake.miss + counts.shake.win;
+        Ok(Report {
+            target_qps: schedule.requests_due as f64 / self.duration_s,
+            offered_qps: counts.shake.sent as f64 / self.duration_s,
+            answered_qps: answered as f64 / self.duration_s,
+            pps_out: in_time(|sockets| sockets.datagrams_sent),
+            pps_in: in_time(|sockets| sockets.datagrams_received),
+            seconds: self.duration_s,
+            datagrams_sent: self.sockets(|sockets| sockets.datagrams_sent),
+            datagrams_received: self.sockets(|sockets| sockets.datagrams_received),
+            frames_sent: counts.frames_sent,
+            answers: counts.answers(),
+            timeouts: counts.timeouts(),
+            retransmits: counts.retransmits,
+            busy: counts.shake.busy + counts.open.busy,
+            sessions: join.sessions,
+            peers: options.source_ports as u64,
+            generator_limited,
+            gso: options.gso,
+            latency_us: Percentiles::of(&latency),
+            latency_raw_us: Percentiles::of(&latency_raw),
+            latency_open_us: Percentiles::of(&latency_open),
+            shake: counts.shake,
+            open: counts.open,
+            per_second: std::mem::take(&mut self.seconds),
+            schedule,
+            first_try_answers_within_100ms: counts.first_try_in_time,
+            rejoins: counts.rejoins,
+            joins_per_s: join.sessions as f64 / join.seconds.max(1e-9),
+            join_seconds: join.seconds,
+            join,
+            clock_offset_ms: clock_samples.offset_ms(),
+            refused,
+            sockets: SocketTrouble {
+                send_errors: self.sockets(|sockets| sockets.send_errors),
+                unreachable: self.sockets(|sockets| sockets.unreachable),
+                truncated: self.sockets(|sockets| sockets.truncated),
+                recv_errors: self.sockets(|sockets| sockets.recv_errors),
+            },
+            kernel_udp,
+            server: server.map(|(server, _)| server),
+            check,
+            warnings,
+            host,
+            settings: options.clone(),
+            latency,
+            latency_raw,
+            latency_open,
+            tally,
+        })
+    }
+}

@@ -1,0 +1,316 @@
+//! One thread of the load: its sockets, its users, and the turns it takes.
+
+use super::book::{Book, Counts};
+use super::clock::{Clock, ClockSamples};
+use super::crowd::{Crowd, JoinState, Totals};
+use super::schedule::{Plan, Schedule, Turns};
+use super::tally::Row;
+use hdrhistogram::Histogram;
+use redpkt::net::client::{ClientCounters, ClientSockets};
+use redpkt_proto::Now;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+use std::time::Duration;
+
+/// Shots, or timers, that one turn takes at the most: so many leave with one call, and what came meanwhile is
+/// taken soon.
+const BATCH: usize = 32;
+
+/// The longest sleep: timers have this resolution.
+const TICK_NS: u64 = 1_000_000;
+
+/// How long after its end a run's last shots may still go out.
+const GRACE_NS: u64 = 10_000_000;
+
+const S_NS: u64 = 1_000_000_000;
+
+/// What a thread is told.
+pub enum Command {
+    /// Let the users shake.
+    Measure(Measure),
+    /// End.
+    Stop,
+}
+
+/// One run.
+#[derive(Clone, Copy, Debug)]
+pub struct Measure {
+    pub plan: Plan,
+    /// The beginning on our monotonic clock.
+    pub start_ns: u64,
+    pub open_share: f64,
+    pub keeps_misses: bool,
+    /// How long the last answers are waited for.
+    pub drain_ns: u64,
+}
+
+/// What a thread tells.
+pub enum Message {
+    /// How joining goes.
+    Joining { thread: usize, joins: JoinState, sockets: ClientCounters, clock_samples: ClockSamples },
+    /// A second is over.
+    Second(Box<SecondPart>),
+    /// No more shots.
+    Draining { thread: usize, outstanding: u64 },
+    /// A run is over.
+    Finished(Box<Finished>),
+}
+
+/// A thread's part of a second.
+pub struct SecondPart {
+    pub second: u64,
+    pub counts: Counts,
+    pub sockets: ClientCounters,
+    pub latency: Histogram<u64>,
+}
+
+/// A thread's part of a run.
+pub struct Finished {
+    /// Until the last answer.
+    pub counts: Counts,
+    /// Until the last shot.
+    pub sockets_in_time: ClientCounters,
+    /// Until the last answer.
+    pub sockets: ClientCounters,
+    /// Of the answers after the last shot.
+    pub latency: Histogram<u64>,
+    pub latency_raw: Histogram<u64>,
+    pub latency_open: Histogram<u64>,
+    pub late: Histogram<u64>,
+    pub rows: Vec<Row>,
+    pub shots_due: u64,
+    pub refused: Totals,
+    pub unopened: u64,
+    pub clock_samples: ClockSamples,
+}
+
+/// A thread's all.
+pub struct Generator {
+    pub thread: usize,
+    pub clock: Clock,
+    pub crowd: Crowd,
+    pub sockets: ClientSockets,
+    pub turns: Turns,
+    pub frames: usize,
+    pub spin: Duration,
+    pub join_window: u64,
+    /// Session counters at the end of the run before.
+    pub refused_before: Totals,
+}
+
+impl Generator {
+    /// Joins, then does what it is told until it is told to stop.
+    pub fn run(mut self, commands: &Receiver<Command>, messages: &Sender<Message>) {
+        // Without, the kernel may wake us 50 µs late; late sends would show it.
+        let _ = redpkt::net::affinity::precise_timers();
+        if !self.join(commands, messages) {
+            return;
+        }
+        loop {
+            match commands.try_recv() {
+                Ok(Command::Measure(measure)) => self.measure(&measure, messages),
+                Ok(Command::Stop) | Err(TryRecvError::Disconnected) => return,
+                Err(TryRecvError::Empty) => {
+                    let more = self.turn();
+                    self.sleep_until(if more { 0 } else { self.clock.now().mono_ns + 5 * TICK_NS });
+                }
+            }
+        }
+    }
+
+    /// Lets all users join, some at a time; false if told to stop.
+    fn join(&mut self, commands: &Receiver<Command>, messages: &Sender<Message>) -> bool {
+        let mut report_ns = 0;
+        loop {
+            let now = self.clock.now();
+            for _ in 0..BATCH {
+                if self.crowd.joining() >= self.join_window || !self.crowd.join_next(now, &mut self.sockets) {
+                    break;
+                }
+            }
+            self.turn();
+            let is_done = self.crowd.all_joined();
+            if is_done || now.mono_ns >= report_ns {
+                report_ns = now.mono_ns + 50 * TICK_NS;
+                let _ = messages.send(Message::Joining {
+                    thread: self.thread,
+                    joins: self.crowd.joins.clone(),
+                    sockets: self.sockets.counters(),
+                    clock_samples: self.crowd.clock_samples.clone(),
+                });
+                if !matches!(commands.try_recv(), Err(TryRecvError::Empty)) {
+                    return false;
+                }
+            }
+            if is_done {
+                return true;
+            }
+            self.sleep_until(self.clock.now().mono_ns + TICK_NS);
+        }
+    }
+
+    /// Sends what is queued, takes in what came, and calls sessions whose time has come; whether there is
+    /// more to do at once.
+    fn turn(&mut self) -> bool {
+        let Generator { sockets, crowd, clock, .. } = self;
+        sockets.flush();
+        sockets.recv(&mut |_, bytes| crowd.receive(bytes, clock.now()));
+        let now = clock.now();
+        crowd.send_ready(now, sockets);
+        let more = crowd.run_timers(now, BATCH, sockets);
+        sockets.flush();
+        more
+    }
+
+    /// Sleeps until a datagram comes or it is almost that time.
+    fn sleep_until(&mut self, until_ns: u64) {
+        let left = Duration::from_nanos(until_ns.saturating_sub(self.clock.now().mono_ns));
+        if left > self.spin {
+            self.sockets.wait(left - self.spin);
+        }
+    }
+
+    fn measure(&mut self, measure: &Measure, messages: &Sender<Message>) {
+        let sockets_before = self.sockets.counters();
+        self.crowd.forget_unopened();
+        self.crowd.set_open_share(measure.open_share);
+        let mut seconds = Seconds::new(measure, sockets_before);
+        self.crowd.book = Book::new(rows(&measure.plan), measure.keeps_misses);
+        let shots_due = self.shoot(measure, &mut seconds, messages);
+        let sockets_in_time = since(&self.sockets.counters(), &sockets_before);
+        self.drain(self.clock.now().mono_ns + measure.drain_ns, messages);
+        let totals = self.crowd.session_counters();
+        let book = std::mem::replace(&mut self.crowd.book, Book::new(0, false));
+        let _ = messages.send(Message::Finished(Box::new(Finished {
+            counts: book.counts,
+            sockets_in_time,
+            sockets: since(&self.sockets.counters(), &sockets_before),
+            latency: book.latency,
+            latency_raw: book.latency_raw,
+            latency_open: book.latency_open,
+            late: book.late,
+            rows: book.rows,
+            shots_due,
+            refused: totals.since(&self.refused_before),
+            unopened: self.crowd.forget_unopened(),
+            clock_samples: self.crowd.clock_samples.clone(),
+        })));
+        self.refused_before = totals;
+    }
+
+    /// Fires every shot when it is due, or as soon after that as it can; how many were due. An open loop:
+    /// no shot waits for an answer.
+    fn shoot(&mut self, measure: &Measure, seconds: &mut Seconds, messages: &Sender<Message>) -> u64 {
+        let turns = std::mem::replace(&mut self.turns, Turns::none());
+        let mut schedule = Schedule::new(&turns, &measure.plan);
+        let end_ns = measure.start_ns + measure.plan.duration_ns;
+        let mut next = schedule.next();
+        loop {
+            let now = self.clock.now();
+            seconds.close_until(now, self.sockets.counters(), &mut self.crowd.book, messages);
+            if now.mono_ns >= end_ns && (next.is_none() || now.mono_ns >= end_ns + GRACE_NS) {
+                break;
+            }
+            let mut fired = 0;
+            while let Some(shot) =
+                next.filter(|shot| fired < BATCH && measure.start_ns + shot.due_ns <= now.mono_ns)
+            {
+                self.crowd.prefetch(schedule.peek(1));
+                let due_ns = measure.start_ns + shot.due_ns;
+                self.crowd.fire(shot.local, self.frames, due_ns, now, &mut self.sockets);
+                next = schedule.next();
+                fired += 1;
+            }
+            let more = self.turn() || fired == BATCH;
+            if !more {
+                let due_ns = next.map_or(end_ns, |shot| measure.start_ns + shot.due_ns);
+                self.sleep_until(due_ns.min(now.mono_ns + TICK_NS));
+            }
+        }
+        let unfired = if next.is_some() { 1 + schedule.count() as u64 } else { 0 };
+        self.turns = turns;
+        self.crowd.book.counts.shots_fired + unfired
+    }
+
+    /// Waits for the last answers.
+    fn drain(&mut self, until_ns: u64, messages: &Sender<Message>) {
+        let mut report_ns = self.clock.now().mono_ns + 500 * TICK_NS;
+        while self.crowd.is_busy() {
+            let more = self.turn();
+            let now_ns = self.clock.now().mono_ns;
+            if now_ns >= until_ns {
+                break;
+            }
+            if now_ns >= report_ns {
+                report_ns = now_ns + 1_000 * TICK_NS;
+                let (thread, outstanding) = (self.thread, self.crowd.outstanding);
+                let _ = messages.send(Message::Draining { thread, outstanding });
+            }
+            if !more {
+                self.sleep_until(now_ns + TICK_NS);
+            }
+        }
+    }
+}
+
+/// Cuts a run into seconds.
+struct Seconds {
+    start_ns: u64,
+    duration_ns: u64,
+    /// The second that goes on.
+    second: u64,
+    counts: Counts,
+    sockets: ClientCounters,
+}
+
+impl Seconds {
+    fn new(measure: &Measure, sockets: ClientCounters) -> Seconds {
+        let (start_ns, duration_ns) = (measure.start_ns, measure.plan.duration_ns);
+        Seconds { start_ns, duration_ns, second: 0, counts: Counts::default(), sockets }
+    }
+
+    /// Tells about the seconds that are over.
+    fn close_until(
+        &mut self,
+        now: Now,
+        sockets: ClientCounters,
+        book: &mut Book,
+        messages: &Sender<Message>,
+    ) {
+        while self.second * S_NS < self.duration_ns
+            && now.mono_ns >= self.start_ns + ((self.second + 1) * S_NS).min(self.duration_ns)
+        {
+            let latency = std::mem::replace(&mut book.latency, super::book::histogram());
+            let part = SecondPart {
+                second: self.second,
+                counts: book.counts.since(&self.counts),
+                sockets: since(&sockets, &self.sockets),
+                latency,
+            };
+            let _ = messages.send(Message::Second(Box::new(part)));
+            (self.second, self.counts, self.sockets) = (self.second + 1, book.counts, sockets);
+        }
+    }
+}
+
+/// Room for the tally, so that it seldom grows during the run. Memory is taken when it is used.
+fn rows(plan: &Plan) -> usize {
+    let requests = plan.rate.requests(plan.frames) * plan.duration_ns as f64 / 1e9;
+    (requests as usize).clamp(1 << 12, 1 << 20)
+}
+
+/// What was counted between two readings.
+fn since(now: &ClientCounters, before: &ClientCounters) -> ClientCounters {
+    ClientCounters {
+        datagrams_sent: now.datagrams_sent - before.datagrams_sent,
+        datagrams_received: now.datagrams_received - before.datagrams_received,
+        packets_sent: now.packets_sent - before.packets_sent,
+        packets_received: now.packets_received - before.packets_received,
+        truncated: now.truncated - before.truncated,
+        send_errors: now.send_errors - before.send_errors,
+        unreachable: now.unreachable - before.unreachable,
+        recv_errors: now.recv_errors - before.recv_errors,
+        send_calls: now.send_calls - before.send_calls,
+        recv_calls: now.recv_calls - before.recv_calls,
+        wait_calls: now.wait_calls - before.wait_calls,
+    }
+}
