@@ -227,6 +227,7 @@ impl KneeArgs {
         options.threads = self.threads;
         options.source_ports = self.source_ports;
         options.gso = self.gso;
+        options.align = Duration::from_millis(10);
         if self.threads == 1 && self.workers == 1 {
             options.cores = vec![CorePair::choose(&allowed_cores(), siblings).client];
         }
