@@ -46,8 +46,8 @@ pub fn open(key: &SessionKey, frame: &mut Frame) -> Result<(), BadTag> {
     cipher.decrypt_in_place(&mut frame.body, &frame.tag, frame.header.as_bytes()).map_err(|_| BadTag)
 }
 
-/// seq in little-endian order, one byte of direction, zeros.
-fn nonce(seq: u32, direction: Direction) -> [u8; 16] {
+/// The nonce of a frame: seq in little-endian order, one byte of direction, zeros.
+pub fn nonce(seq: u32, direction: Direction) -> [u8; 16] {
     let mut nonce = [0; 16];
     nonce[..4].copy_from_slice(&seq.to_le_bytes());
     nonce[4] = match direction {

@@ -1,6 +1,7 @@
 //! The control plane: starts the workers, watches them, speaks HTTP, and stops them. One thread, off the
 //! data path.
 
+mod alarms;
 mod http;
 mod orders;
 mod rates;

@@ -1,10 +1,11 @@
 //! A running server, from start to stop.
 
+use super::alarms::Alarms;
 use super::http;
 use super::orders::{Asked, OrderReport, Orders};
 use super::rates::{Rates, Sampler};
 use super::settings::{MintSettings, Settings};
-use super::stats::{IoStats, Sources, Stats};
+use super::stats::{IoStats, Sources, Stats, drops};
 use crate::ledger::Memory;
 use crate::net::{self, BindError, BindOptions, MmsgEngine, Steering};
 use crate::set::Core;
@@ -14,9 +15,9 @@ use crate::worker::{
 };
 use rand::SeedableRng as _;
 use redpkt_proto::keyring::KeyRing;
-use redpkt_proto::{Now, Rng, SESSION_EPOCH_WALL_MS};
+use redpkt_proto::{Now, Rng, SESSION_EPOCH_WALL_MS, seal};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -93,12 +94,14 @@ pub struct Server {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
     sampler: Sampler,
+    alarms: Alarms,
 }
 
 impl Server {
     /// Binds the sockets, lays the memory, starts the workers, and gives the order `start`.
     pub fn start(settings: Settings) -> Result<Server, StartError> {
         check_memory(&settings)?;
+        check_cipher();
         let opened_at = open_for_business()?;
         let engines = net::bind(&BindOptions {
             steering: settings.steering,
@@ -133,7 +136,12 @@ impl Server {
         if let Some(mint) = shared.settings.mint {
             shared.mint("start", mint)?;
         }
-        Ok(Server { sampler: Sampler::new(shared.started), shared: Arc::new(shared), threads })
+        Ok(Server {
+            sampler: Sampler::new(shared.started),
+            alarms: Alarms::default(),
+            shared: Arc::new(shared),
+            threads,
+        })
     }
 
     /// What the HTTP side needs.
@@ -143,7 +151,9 @@ impl Server {
 
     /// Takes the last second's rates; a dead worker is noticed here. `Err` is its number.
     pub fn sample(&mut self) -> Result<Rates, usize> {
-        let rates = self.sampler.sample(Instant::now(), &self.shared.snapshots());
+        let (now, workers) = (Instant::now(), self.shared.snapshots());
+        let rates = self.sampler.sample(now, &workers);
+        self.alarms.check(now, drops(&workers));
         *lock(&self.shared.rates) = rates;
         match self.threads.iter().position(JoinHandle::is_finished) {
             None => Ok(rates),
@@ -157,8 +167,9 @@ impl Server {
     /// Has the workers answer what is in flight and end; the totals. `Err` is the number of a worker that
     /// did not end by itself.
     pub fn stop(self) -> Result<Stats, usize> {
+        let busy = Arc::new(AtomicUsize::new(self.shared.workers.len()));
         for worker in &self.shared.workers {
-            let _ = worker.command(Command::Stop);
+            let _ = worker.command(Command::Stop(Arc::clone(&busy)));
         }
         for (worker, thread) in self.threads.into_iter().enumerate() {
             thread.join().map_err(|_| worker)?;
@@ -257,6 +268,17 @@ fn check_memory(settings: &Settings) -> Result<(), StartError> {
             available_mib: available / MIB,
         }),
         _ => Ok(()),
+    }
+}
+
+/// A machine without AES instructions, or a build that does not use them, seals 50 times slower.
+fn check_cipher() {
+    let cost = seal::cost_in_hashes();
+    if cost > seal::COST_IN_HASHES_MAX {
+        tracing::warn!(
+            cost_in_hashes = cost,
+            "sealing runs without AES instructions: expect a fraction of the speed"
+        );
     }
 }
 

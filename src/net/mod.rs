@@ -9,6 +9,7 @@
 //! | `locals` | names for the local addresses at which a wildcard socket was asked |
 //! | `waker` | ends another thread's sleep, at the price of a system call only when it sleeps |
 //! | `client` | many connected sockets for load clients |
+//! | `lanes` | AEGIS-128L on four frames at once |
 //! | `affinity`, `prefetch` | cores, timers, cache lines |
 //! | `address`, `control`, `memory`, `outbox`, `syscall` | what the kernel's interface needs |
 //! | `allocation` | tests only: counts allocations, for proofs that there are none |
@@ -30,6 +31,7 @@ pub mod client;
 mod control;
 pub mod handover;
 mod huge_pages;
+pub mod lanes;
 pub mod locals;
 mod memory;
 pub mod mmsg;

@@ -3,19 +3,21 @@
 use super::accounts::Accounts;
 use super::config::Config;
 use super::counters::{Counters, Drop};
+use super::hardware::Hardware;
 use super::mint::{MintOrder, MintProgress, RunningOrder};
 use super::packets::Packets;
-use super::promises::Promises;
+use super::promises::{Promise, Promises};
 use super::rate::ShakeRate;
 use super::sessions::{Sessions, SlotId};
-use crate::ledger::{Account, Kind, Ledger, Row};
-use rand::{Rng as _, RngExt as _};
-use redpkt_proto::body::{Body, PacketId, Refusal, RefusalCode};
+use crate::ledger::Ledger;
+use rand::Rng as _;
+use redpkt_proto::body::{Body, Refusal, RefusalCode};
 use redpkt_proto::cookie::CookieJar;
 use redpkt_proto::frame::VERSION;
 use redpkt_proto::keyring::KeyRing;
+use redpkt_proto::seal;
 use redpkt_proto::steer::Layout;
-use redpkt_proto::{Direction, FRAMES_PER_DATAGRAM_MAX, Frame, Header, Now, Op, Path, Rng, seal};
+use redpkt_proto::{Direction, Frame, Header, Now, Op, Path, Rng};
 
 /// One datagram of a batch: its frames are opened, and answered, in place.
 pub struct Job<'a> {
@@ -25,20 +27,6 @@ pub struct Job<'a> {
     pub frames: &'a mut [Frame],
     /// Frames of the reply; 0 for none.
     pub replies: usize,
-}
-
-/// How a worker brings memory near before it is needed; see [`NoPrefetch`].
-pub trait Prefetch: Copy {
-    /// Asks for all cache lines of `value`.
-    fn read<T>(self, value: &T);
-}
-
-/// Leaves memory where it is.
-#[derive(Clone, Copy, Debug)]
-pub struct NoPrefetch;
-
-impl Prefetch for NoPrefetch {
-    fn read<T>(self, _value: &T) {}
 }
 
 /// What there is in one SET.
@@ -73,7 +61,7 @@ pub(super) struct Group<L> {
 
 /// What a batch knows of one of its datagrams.
 #[derive(Clone, Copy)]
-enum Found {
+pub(super) enum Found {
     /// Nothing more to do: dropped, or answered already.
     Done,
     /// A HELLO or JOIN.
@@ -82,24 +70,16 @@ enum Found {
     Session { set: u32, user: u64 },
     /// Session frames, and where their session most likely is; its memory is on the way.
     Likely { id: SlotId, user: u64 },
-    /// Session frames of a live session; bit `i` of `opened`: frame `i` is authentic and fresh.
-    Opened { id: SlotId, opened: u32 },
 }
 
-const _: () = assert!(FRAMES_PER_DATAGRAM_MAX <= u32::BITS as usize);
-
 /// Where `position_of_set` has no position: a SET of another worker.
-const NOT_OWN: u32 = u32::MAX;
+pub(super) const NOT_OWN: u32 = u32::MAX;
 
-/// How many datagrams ahead the memory of a session is asked for. Enough for DRAM to answer while frames
-/// are opened (40 ns each), few enough for a core's fill buffers (a Zen 4 has 24 for two lines a slot).
-const PREFETCH_DISTANCE: usize = 8;
-
-/// A session whose seqs are used up to here ends; a client's do so at the same place.
-const SEQ_LAST: u32 = u32::MAX - 1_024;
-
-/// A new order begins to run within this time at the latest, however seldom datagrams come.
+/// How often every slot is looked at, so that no session outlives its idle time by more than a quarter.
 const SWEEPS_PER_IDLE_TIME: u64 = 4;
+
+/// Sweeps are not closer together: finding out that nothing is due should not cost every batch a division.
+const SWEEP_EVERY_NS: u64 = 1_000_000;
 
 /// Slots that one tick sweeps at the most.
 const SWEEP_SLOTS_MAX: u64 = 4_096;
@@ -116,9 +96,9 @@ pub struct Core<L> {
     pub(super) groups: Vec<Group<L>>,
     pub(super) shake_rate: ShakeRate,
     pub(super) counters: Counters,
-    position_of_set: Vec<u32>,
-    orders: Vec<RunningOrder>,
-    rng: Rng,
+    pub(super) position_of_set: Vec<u32>,
+    pub(super) orders: Vec<RunningOrder>,
+    pub(super) rng: Rng,
     load_level: u8,
     swept_ns: u64,
     found: Vec<Found>,
@@ -176,16 +156,16 @@ impl<L: Ledger> Core<L> {
     /// Handles a batch of datagrams of this worker's users: answers what can be answered now in place,
     /// and keeps what waits for the ledger for [`settle`](Self::settle).
     ///
-    /// The batch goes through in stages, so that the memory of all its sessions is on its way while the
-    /// first one is worked on. Handshakes come first: they may replace keys.
-    pub fn handle_batch(&mut self, now: Now, load_level: u8, jobs: &mut [Job<'_>], prefetch: impl Prefetch) {
+    /// The memory of a session is asked for some datagrams before it is needed, and frames are opened and
+    /// sealed several at a time. Handshakes come first: they may replace keys.
+    pub fn handle_batch(&mut self, now: Now, load_level: u8, jobs: &mut [Job<'_>], hardware: impl Hardware) {
         self.load_level = load_level;
         let mut found = std::mem::take(&mut self.found);
         found.clear();
         for job in jobs.iter_mut() {
             let what = self.check_headers(job);
             if let Found::Session { set, user } = what {
-                prefetch.read(self.sessions.index_entry(set, user));
+                hardware.prefetch(self.sessions.index_entry(set, user));
             }
             found.push(what);
         }
@@ -194,27 +174,8 @@ impl<L: Ledger> Core<L> {
                 self.handshake(now, job, set);
             }
         }
-        found.iter_mut().take(PREFETCH_DISTANCE).for_each(|what| self.approach(what, prefetch));
-        for (at, job) in jobs.iter_mut().enumerate() {
-            if let Some(ahead) = found.get_mut(at + PREFETCH_DISTANCE) {
-                self.approach(ahead, prefetch);
-            }
-            if let Found::Likely { id, user } = found[at] {
-                found[at] = self.open_frames(job, id, user);
-            }
-        }
-        for (job, what) in jobs.iter_mut().zip(&mut found) {
-            if let Found::Opened { id, opened } = *what {
-                self.handle_frames(now, job, id, opened);
-            }
-        }
-        for (job, what) in jobs.iter_mut().zip(&found) {
-            if let Found::Opened { id, .. } = *what {
-                let slot = self.sessions.get(id);
-                job.frames[..job.replies].iter_mut().for_each(|frame| seal::seal(&slot.key, frame));
-            }
-            self.counters.frames_out += job.replies as u64;
-        }
+        self.handle_sessions(now, jobs, &mut found, hardware);
+        self.counters.frames_out += jobs.iter().map(|job| job.replies as u64).sum::<u64>();
         self.found = found;
     }
 
@@ -227,12 +188,10 @@ impl<L: Ledger> Core<L> {
                 if slot.user != promise.user || slot.number != promise.session_number {
                     continue;
                 }
-                let mut header = Header::new(promise.user, Direction::ToClient, promise.op);
-                slot.seq += 1;
-                header.seq = slot.seq.into();
-                header.flags = promise.flags;
-                header.load_level = self.load_level;
-                let mut frame = Frame::new(header, &promise.answer);
+                let Promise { op, flags, .. } = promise;
+                let Some(mut frame) = slot.frame(op, flags, self.load_level, &promise.answer) else {
+                    continue;
+                };
                 seal::seal(&slot.key, &mut frame);
                 self.counters.frames_out += 1;
                 send(&promise.path, &frame);
@@ -246,14 +205,22 @@ impl<L: Ledger> Core<L> {
     pub fn tick(&mut self, now: Now) {
         self.cookies.rotate(now, &mut self.rng);
         self.mint_due(now);
-        let idle_ns = u64::from(self.config.idle_s) * 1_000_000_000;
-        let elapsed = u128::from(now.mono_ns.saturating_sub(self.swept_ns));
-        let share =
-            elapsed * self.sessions.slots() as u128 * u128::from(SWEEPS_PER_IDLE_TIME) / u128::from(idle_ns);
-        if share > 0 {
+        self.sweep(now);
+    }
+
+    /// Looks for idle sessions, all slots within a quarter of the idle time.
+    fn sweep(&mut self, now: Now) {
+        let elapsed_ns = now.mono_ns.saturating_sub(self.swept_ns);
+        if elapsed_ns < SWEEP_EVERY_NS {
+            return;
+        }
+        let idle_ms = u64::from(self.config.idle_s) * 1_000;
+        let due =
+            elapsed_ns / 1_000 * self.sessions.slots() as u64 * SWEEPS_PER_IDLE_TIME / (idle_ms * 1_000);
+        if due > 0 {
             self.swept_ns = now.mono_ns;
-            let count = (share as u64).min(SWEEP_SLOTS_MAX) as usize;
-            self.counters.idle_ended += self.sessions.sweep(count, now, (idle_ns / 1_000_000) as u32);
+            let count = due.min(SWEEP_SLOTS_MAX) as usize;
+            self.counters.idle_ended += self.sessions.sweep(count, now, idle_ms as u32);
         }
     }
 
@@ -342,100 +309,11 @@ impl<L: Ledger> Core<L> {
         Found::Done
     }
 
-    /// Asks for the memory of the session that a datagram is most likely for.
+    /// A reply of a session, to be sealed.
     #[inline]
-    fn approach(&self, what: &mut Found, prefetch: impl Prefetch) {
-        if let Found::Session { set, user } = *what {
-            let id = self.sessions.likely(set, user).unwrap_or(SlotId { set, slot: 0 });
-            prefetch.read(self.sessions.get(id));
-            *what = Found::Likely { id, user };
-        }
-    }
-
-    /// Finds the session and opens its frames in place; without a session the answer is STALE.
-    #[inline]
-    fn open_frames(&mut self, job: &mut Job<'_>, likely: SlotId, user: u64) -> Found {
-        let id = match self.sessions.get(likely) {
-            slot if slot.user == user && slot.number != 0 => likely,
-            _ => match self.sessions.find(likely.set, user) {
-                Some(id) => id,
-                None => {
-                    self.counters.drop(Drop::UnknownSession);
-                    refuse(job, Op::Stale, 0, 0);
-                    return Found::Done;
-                }
-            },
-        };
-        let slot = self.sessions.get_mut(id);
-        let mut opened = 0;
-        for (at, frame) in job.frames.iter_mut().enumerate() {
-            let seq = frame.header.seq.get();
-            let op = Op::from_wire(frame.header.op);
-            if !matches!(op, Some(Op::Shake | Op::Open | Op::Keepalive | Op::PathOk)) {
-                self.counters.drop(Drop::Op);
-            } else if slot.replay.check(seq).is_err() {
-                self.counters.drop(Drop::Replay);
-            } else if seal::open(&slot.key, frame).is_err() {
-                self.counters.drop(Drop::Tag);
-            } else {
-                slot.replay.accept(seq);
-                opened |= 1 << at;
-            }
-        }
-        if opened != 0 && slot.seq > SEQ_LAST {
-            self.sessions.remove(id);
-            refuse(job, Op::Stale, 0, 0);
-            return Found::Done;
-        }
-        Found::Opened { id, opened }
-    }
-
-    fn mint_due(&mut self, now: Now) {
-        let sets = u64::from(self.config.layout.sets);
-        for running in &mut self.orders {
-            for packet in running.take_due(now) {
-                let position = self.position_of_set[(packet % sets) as usize];
-                if position == NOT_OWN {
-                    continue;
-                }
-                let set = &mut self.sets[position as usize];
-                let ledger = &mut self.groups[set.group].ledger;
-                if !set.packets.has_room() || !ledger.has_room(1) {
-                    running.progress.passed_by += 1;
-                    continue;
-                }
-                let fen = self.rng.random_range(running.order.fen_min..=running.order.fen_max);
-                let number = set.packets.mint(fen).expect("room was asked for");
-                let id = PacketId { machine: self.config.machine, set: set.number as u16, number };
-                ledger.append(&Row {
-                    debit: Account::House,
-                    credit: Account::Pool,
-                    fen,
-                    kind: Kind::Mint,
-                    user: 0,
-                    req: 0,
-                    packet: id.to_u64(),
-                    wall_ms: now.wall_ms,
-                });
-                running.progress.packets += 1;
-                running.progress.fen += fen;
-            }
-        }
-    }
-
-    /// Writes a reply behind those that the datagram has already, to be sealed at the end of the batch.
-    #[inline]
-    pub(super) fn reply<B: Body>(&mut self, job: &mut Job<'_>, id: SlotId, op: Op, flags: u8, body: &B) {
-        let slot = self.sessions.get_mut(id);
-        let mut header = Header::new(slot.user, Direction::ToClient, op);
-        slot.seq += 1;
-        header.seq = slot.seq.into();
-        header.flags = flags;
-        header.load_level = self.load_level;
-        let frame = &mut job.frames[job.replies];
-        frame.header = header;
-        frame.set_body(body);
-        job.replies += 1;
+    pub(super) fn reply<B: Body>(&mut self, id: SlotId, op: Op, flags: u8, body: &B) -> Option<Frame> {
+        let load_level = self.load_level;
+        self.sessions.get_mut(id).frame(op, flags, load_level, body)
     }
 }
 

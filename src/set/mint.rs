@@ -3,7 +3,11 @@
 //! Packet `j` of an order is due `j / rate` seconds after its start and goes to SET `j mod sets`. Every
 //! worker counts through all of them and makes those of its own SETs, so workers need not speak.
 
+use super::core::{Core, NOT_OWN};
+use crate::ledger::{Account, Kind, Ledger, Row};
+use rand::RngExt as _;
 use redpkt_proto::Now;
+use redpkt_proto::body::PacketId;
 
 /// Orders that a server can take in its life.
 pub const ORDERS_MAX: usize = 32;
@@ -65,6 +69,42 @@ impl RunningOrder {
         let from = self.next;
         self.next = due.min(self.order.total).min(from + STEPS_PER_TICK).max(from);
         from..self.next
+    }
+}
+
+impl<L: Ledger> Core<L> {
+    /// Makes the packets that are due in this worker's SETs.
+    pub(super) fn mint_due(&mut self, now: Now) {
+        let sets = u64::from(self.config.layout.sets);
+        for running in &mut self.orders {
+            for packet in running.take_due(now) {
+                let position = self.position_of_set[(packet % sets) as usize];
+                if position == NOT_OWN {
+                    continue;
+                }
+                let set = &mut self.sets[position as usize];
+                let ledger = &mut self.groups[set.group].ledger;
+                if !set.packets.has_room() || !ledger.has_room(1) {
+                    running.progress.passed_by += 1;
+                    continue;
+                }
+                let fen = self.rng.random_range(running.order.fen_min..=running.order.fen_max);
+                let number = set.packets.mint(fen).expect("room was asked for");
+                let id = PacketId { machine: self.config.machine, set: set.number as u16, number };
+                ledger.append(&Row {
+                    debit: Account::House,
+                    credit: Account::Pool,
+                    fen,
+                    kind: Kind::Mint,
+                    user: 0,
+                    req: 0,
+                    packet: id.to_u64(),
+                    wall_ms: now.wall_ms,
+                });
+                running.progress.packets += 1;
+                running.progress.fen += fen;
+            }
+        }
     }
 }
 

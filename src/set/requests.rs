@@ -1,7 +1,7 @@
 //! What a live session asks for: shake, open, keepalive, proof of a path.
 
 use super::accounts::{KeptAnswer, Known};
-use super::core::{Core, Job};
+use super::core::Core;
 use super::counters::Drop;
 use super::packets::PacketState;
 use super::promises::Promise;
@@ -31,71 +31,75 @@ struct Asked {
 }
 
 impl<L: Ledger> Core<L> {
-    /// Handles the opened frames of one datagram, in order.
+    /// Handles one opened frame; its reply, to be sealed. Answers that wait for the ledger come out of
+    /// [`settle`](Self::settle) instead.
     #[inline]
-    pub(super) fn handle_frames(&mut self, now: Now, job: &mut Job<'_>, id: SlotId, opened: u32) {
-        if opened == 0 {
-            return;
-        }
+    pub(super) fn handle_frame(&mut self, now: Now, path: &Path, id: SlotId, frame: &Frame) -> Option<Frame> {
         let slot = self.sessions.get_mut(id);
         slot.seen_ms = now.mono_ms();
-        let mut proved = slot.path == job.path;
-        for at in 0..job.frames.len() {
-            if opened >> at & 1 == 0 {
-                continue;
+        let proved = slot.path == *path;
+        match Op::from_wire(frame.header.op) {
+            Some(op @ (Op::Shake | Op::Open)) => {
+                let flags = if proved { 0 } else { flags::PROVE_PATH };
+                let answer = self.request(now, id, path, op, flags, &frame.body())?;
+                self.counters.answers += 1;
+                self.reply(id, op, flags, &answer)
             }
-            let frame = job.frames[at];
-            let flags = if proved { 0 } else { flags::PROVE_PATH };
-            match Op::from_wire(frame.header.op) {
-                Some(Op::Keepalive) if proved => self.keepalive(now, job, id, frame.body()),
-                Some(Op::Keepalive) => self.ask_for_proof(now, job, id),
-                Some(Op::PathOk) => proved = self.path_ok(now, job, id, frame.body()),
-                Some(op @ (Op::Shake | Op::Open)) => self.request(now, job, id, op, flags, &frame),
-                _ => unreachable!("other ops are not opened"),
+            Some(Op::Keepalive) if proved => {
+                let asked: Keepalive = frame.body();
+                self.keepalive(now, id, asked.token.get())
             }
+            Some(Op::Keepalive) => self.ask_for_proof(now, path, id),
+            Some(Op::PathOk) => self.path_ok(now, path, id, &frame.body()),
+            _ => unreachable!("other ops are not opened"),
         }
     }
 
-    fn keepalive(&mut self, now: Now, job: &mut Job<'_>, id: SlotId, asked: Keepalive) {
-        let answer = Keepalive { token: asked.token, server_wall_ms: now.wall_ms.into(), reserved: [0; 16] };
-        self.reply(job, id, Op::Keepalive, 0, &answer);
+    fn keepalive(&mut self, now: Now, id: SlotId, token: u64) -> Option<Frame> {
+        let body = Keepalive { token: token.into(), server_wall_ms: now.wall_ms.into(), reserved: [0; 16] };
+        self.reply(id, Op::Keepalive, 0, &body)
     }
 
     /// A KEEPALIVE from an address that is not proved is answered by a request for the proof.
-    fn ask_for_proof(&mut self, now: Now, job: &mut Job<'_>, id: SlotId) {
+    fn ask_for_proof(&mut self, now: Now, path: &Path, id: SlotId) -> Option<Frame> {
         let slot = self.sessions.get(id);
-        let (user, nonce) = (slot.user, path_nonce(slot.number));
-        let cookie = self.cookies.make(Purpose::Path, now, &job.path, user, &nonce);
-        self.reply(job, id, Op::Path, 0, &PathProof { cookie, reserved: [0; 20] });
+        let cookie = self.cookies.make(Purpose::Path, now, path, slot.user, &path_nonce(slot.number));
+        self.reply(id, Op::Path, 0, &PathProof { cookie, reserved: [0; 20] })
     }
 
-    /// Whether the address is proved now.
-    fn path_ok(&mut self, now: Now, job: &mut Job<'_>, id: SlotId, proof: PathProof) -> bool {
+    /// From now on the session's address is the one that sent the proof.
+    fn path_ok(&mut self, now: Now, path: &Path, id: SlotId, proof: &PathProof) -> Option<Frame> {
         let slot = self.sessions.get_mut(id);
-        let (user, nonce) = (slot.user, path_nonce(slot.number));
-        if !self.cookies.check(&proof.cookie, Purpose::Path, now, &job.path, user, &nonce) {
+        let nonce = path_nonce(slot.number);
+        if !self.cookies.check(&proof.cookie, Purpose::Path, now, path, slot.user, &nonce) {
             self.counters.drop(Drop::Cookie);
-            return slot.path == job.path;
+            return None;
         }
-        if slot.path != job.path {
-            slot.path = job.path;
+        if slot.path != *path {
+            slot.path = *path;
             self.counters.path_changes += 1;
         }
-        let answer = Keepalive { token: 0.into(), server_wall_ms: now.wall_ms.into(), reserved: [0; 16] };
-        self.reply(job, id, Op::Keepalive, 0, &answer);
-        true
+        self.keepalive(now, id, 0)
     }
 
+    /// The answer to a request, unless it waits for the ledger.
     #[inline]
-    fn request(&mut self, now: Now, job: &mut Job<'_>, id: SlotId, op: Op, flags: u8, frame: &Frame) {
-        let request: Request = frame.body();
+    fn request(
+        &mut self,
+        now: Now,
+        id: SlotId,
+        path: &Path,
+        op: Op,
+        flags: u8,
+        request: &Request,
+    ) -> Option<Answer> {
         let slot = self.sessions.get(id);
         let req = request.req.get();
         let asked = Asked {
             id,
             user: slot.user,
             session_number: slot.number,
-            path: job.path,
+            path: *path,
             flags,
             op,
             req,
@@ -104,7 +108,7 @@ impl<L: Ledger> Core<L> {
             packet: request.packet.get(),
         };
         let number = (req >> 32) as u32;
-        let answer = if number == slot.number {
+        if number == slot.number {
             match slot.window.state(asked.counter) {
                 RequestState::New if op == Op::Shake => self.shake(now, &asked),
                 RequestState::New => self.open(now, &asked),
@@ -115,10 +119,6 @@ impl<L: Ledger> Core<L> {
             self.again(&asked, false)
         } else {
             Some(asked.answer(Status::TooOld))
-        };
-        if let Some(answer) = answer {
-            self.counters.answers += 1;
-            self.reply(job, id, op, flags, &answer);
         }
     }
 

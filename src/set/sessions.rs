@@ -2,9 +2,10 @@
 
 use super::index::Index;
 use super::window::RequestWindow;
+use redpkt_proto::body::Body;
 use redpkt_proto::replay::ReplayWindow;
 use redpkt_proto::seal::SessionKey;
-use redpkt_proto::{Now, Path};
+use redpkt_proto::{Direction, Frame, Header, Now, Op, Path};
 
 /// One user's session. 96 bytes: what a shake needs lies in two neighbouring cache lines.
 #[repr(C)]
@@ -197,6 +198,20 @@ impl Slot {
             seen_ms: 0,
             next_shake: 0,
         }
+    }
+
+    /// A frame of this session to its client, to be sealed. `None` when its seqs are used up: the client
+    /// hears nothing more, and joins again.
+    #[inline]
+    pub fn frame<B: Body>(&mut self, op: Op, flags: u8, load_level: u8, body: &B) -> Option<Frame> {
+        self.seq = self.seq.checked_add(1)?;
+        let header = Header {
+            seq: self.seq.into(),
+            flags,
+            load_level,
+            ..Header::new(self.user, Direction::ToClient, op)
+        };
+        Some(Frame::new(header, body))
     }
 
     /// Begins a new session in this slot: nothing of the one before remains but the user.

@@ -2,10 +2,12 @@
 
 mod clock;
 mod front;
+mod hardware;
 mod load;
 mod run;
 mod snapshot;
 
 pub use clock::Clock;
+pub use hardware::ThisProcessor;
 pub use run::{Command, Idle, Worker, WorkerHandle, WorkerHangs, WorkerOptions, start};
 pub use snapshot::{SetSnapshot, WorkerSnapshot};

@@ -2,11 +2,12 @@
 
 use super::clock::Clock;
 use super::front::owner;
+use super::hardware::ThisProcessor;
 use super::load::Load;
 use super::snapshot::{SetSnapshot, WorkerSnapshot};
 use crate::ledger::Ledger;
 use crate::net::{self, Datagram, Engine, Handover, RingFull};
-use crate::set::{Core, Drop, Job, MintOrder, Prefetch};
+use crate::set::{Core, Drop, Job, MintOrder};
 use crate::telemetry::Published;
 use arrayvec::ArrayVec;
 use crossbeam_queue::ArrayQueue;
@@ -15,6 +16,7 @@ use redpkt_proto::keyring::KeyRing;
 use redpkt_proto::{FRAME_BYTES, Now};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use zerocopy::IntoBytes;
@@ -40,8 +42,9 @@ pub enum Command {
     Keys(KeyRing),
     /// Mint.
     Order(MintOrder),
-    /// Answer what is in flight, then end.
-    Stop,
+    /// Answer what is in flight, then end. All workers get the same number, which begins as how many they
+    /// are: of those that may still have datagrams for the others.
+    Stop(Arc<AtomicUsize>),
 }
 
 /// What a worker does when nothing waits.
@@ -130,6 +133,7 @@ where
             engine,
             core,
             handover,
+            hardware: ThisProcessor::detect(),
             clock,
             idle: options.idle,
             commands: its_commands,
@@ -138,7 +142,7 @@ where
             load: Load::default(),
             snapshot: WorkerSnapshot::default(),
             published_ns: 0,
-            stopping_since_ns: None,
+            stopping: None,
         };
         worker.run();
     })?;
@@ -155,6 +159,7 @@ pub struct Worker<E, L> {
     engine: E,
     core: Core<L>,
     handover: Handover,
+    hardware: ThisProcessor,
     clock: Clock,
     idle: Idle,
     commands: Arc<ArrayQueue<Command>>,
@@ -163,22 +168,26 @@ pub struct Worker<E, L> {
     load: Load,
     snapshot: WorkerSnapshot,
     published_ns: u64,
-    stopping_since_ns: Option<u64>,
+    stopping: Option<Stopping>,
 }
 
-/// The processor's prefetch instruction, for the core.
-#[derive(Clone, Copy)]
-struct Hardware;
-
-impl Prefetch for Hardware {
-    fn read<T>(self, value: &T) {
-        net::prefetch_read(value);
-    }
+/// A worker on its way to its end.
+struct Stopping {
+    since_ns: Option<u64>,
+    /// Workers whose sockets may still hold datagrams from before the order to stop.
+    busy: Arc<AtomicUsize>,
+    /// Whether this worker is no longer among them.
+    is_dry: bool,
 }
 
 impl<E: Engine, L: Ledger> Worker<E, L> {
     fn run(mut self) {
         loop {
+            // Before receiving: a turn that then finds nothing has found all that came before the order.
+            while let Some(command) = self.commands.pop() {
+                self.obey(command);
+            }
+            let all_are_dry = self.all_are_dry();
             let received = self.engine.recv();
             let now = self.clock.now();
             self.load.turn(now.mono_ns, received > 0);
@@ -193,14 +202,11 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
             let engine = &mut self.engine;
             self.core.settle(|path, frame| engine.send(path, frame.as_bytes()));
             self.engine.flush();
-            while let Some(command) = self.commands.pop() {
-                self.obey(command, now);
-            }
             let idle = received == 0 && taken == 0;
             if now.mono_ns - self.published_ns >= PUBLISH_NS {
                 self.publish(now);
             }
-            if self.is_over(now, idle) {
+            if self.is_over(now, idle, all_are_dry) {
                 return self.publish(now);
             }
             if idle && self.idle == Idle::Block {
@@ -232,7 +238,7 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
             reply_bytes.push(0);
         }
         self.handover.flush_wakes();
-        self.core.handle_batch(now, self.load.level(), &mut jobs, Hardware);
+        self.core.handle_batch(now, self.load.level(), &mut jobs, self.hardware);
         for (job, at) in jobs.iter().zip(&datagram_of_job) {
             reply_bytes[usize::from(*at)] = job.replies * FRAME_BYTES;
         }
@@ -247,23 +253,35 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
             self.snapshot.taken_over += 1;
             jobs.push(Job { path, frames: frames_mut(bytes).expect("its first worker looked"), replies: 0 });
         }
-        self.core.handle_batch(now, self.load.level(), &mut jobs, Hardware);
+        self.core.handle_batch(now, self.load.level(), &mut jobs, self.hardware);
         for job in jobs.iter().filter(|job| job.replies > 0) {
             self.engine.send(&job.path, job.frames[..job.replies].as_bytes());
         }
     }
 
-    fn obey(&mut self, command: Command, now: Now) {
+    fn obey(&mut self, command: Command) {
         match command {
             Command::Keys(keys) => self.core.set_keys(keys),
             Command::Order(order) => self.core.add_order(order),
-            Command::Stop => self.stopping_since_ns = Some(now.mono_ns),
+            Command::Stop(busy) => self.stopping = Some(Stopping { since_ns: None, busy, is_dry: false }),
         }
     }
 
-    /// A stopping worker ends when nothing more comes, or has come for too long.
-    fn is_over(&self, now: Now, idle: bool) -> bool {
-        self.stopping_since_ns.is_some_and(|since| idle || now.mono_ns - since > DRAIN_NS)
+    /// Whether no worker has anything more for the others.
+    fn all_are_dry(&self) -> bool {
+        self.stopping.as_ref().is_some_and(|stopping| stopping.busy.load(Ordering::Acquire) == 0)
+    }
+
+    /// A stopping worker ends when nothing more comes, neither from its sockets nor from the others, or when
+    /// it has come for too long. `all_are_dry` is from before this turn received.
+    fn is_over(&mut self, now: Now, idle: bool, all_are_dry: bool) -> bool {
+        let Some(stopping) = &mut self.stopping else { return false };
+        let since_ns = *stopping.since_ns.get_or_insert(now.mono_ns);
+        if idle && !stopping.is_dry {
+            stopping.is_dry = true;
+            stopping.busy.fetch_sub(1, Ordering::AcqRel);
+        }
+        idle && all_are_dry || now.mono_ns - since_ns > DRAIN_NS
     }
 
     fn publish(&mut self, now: Now) {

@@ -95,7 +95,7 @@ pub fn summary(report: &Report) -> String {
     line(
         "run",
         format!(
-            "{} sessions from {} source ports, {} frame(s) a datagram, {:?} arrivals, {} s{}{}",
+            "{} sessions from {} source ports, {} frames a datagram, {:?} arrivals, {} s{}{}",
             grouped(report.sessions),
             grouped(report.peers),
             settings.frames_per_datagram,
@@ -126,11 +126,12 @@ pub fn summary(report: &Report) -> String {
     line(
         "schedule",
         format!(
-            "{} of {} shots, {} late by more than 1 ms (p99 {}){}",
+            "{} of {} shots, {} late by more than 1 ms (p99 {}), {} ns of CPU a request{}",
             grouped(report.schedule.shots_fired),
             grouped(report.schedule.shots_due),
             grouped(report.schedule.late_sends),
             time(report.schedule.late_us.p99),
+            grouped(report.cpu_ns_per_request),
             if report.generator_limited { "; GENERATOR LIMITED" } else { "" }
         ),
     );

@@ -252,6 +252,7 @@ impl Gathered {
             joins_per_s: join.sessions as f64 / join.seconds.max(1e-9),
             join_seconds: join.seconds,
             join,
+            cpu_ns_per_request: self.sum(|finished| finished.cpu_ns) as f64 / counts.offered().max(1) as f64,
             clock_offset_ms: clock_samples.offset_ms(),
             refused,
             sockets: SocketTrouble {

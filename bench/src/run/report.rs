@@ -69,6 +69,9 @@ pub struct Report {
     pub joins_per_s: f64,
     /// How long that took, in seconds.
     pub join_seconds: f64,
+    /// CPU time of this side's threads for each request made, in ns. On loopback the kernel's receive work
+    /// for the server is charged to them too.
+    pub cpu_ns_per_request: f64,
     /// The server's clock minus ours in ms, from the samples with the shortest round trips.
     pub clock_offset_ms: Option<i64>,
     /// What our sessions refused of what came.

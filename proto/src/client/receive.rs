@@ -119,9 +119,11 @@ impl Session {
         self.joining = None;
         self.replay = ReplayWindow::new();
         self.seq = 0;
-        if number != self.number {
-            // A number that comes twice would make reqs that come twice: then the counter goes on.
-            (self.number, self.counter) = (number, 0);
+        self.number = number;
+        // The counter goes on through all sessions, so that a server whose numbers come again (its clock was
+        // set back) is never given a req twice; it starts over when it is half used up, which takes years.
+        if self.counter > u32::MAX / 2 {
+            self.counter = 0;
         }
         self.keepalive_s = welcome.keepalive_s.get();
         self.in_flight_max = welcome.in_flight_max.max(1);

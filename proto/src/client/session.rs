@@ -34,7 +34,7 @@ pub struct Session {
     /// Since when nothing was heard although something was sent; 0 if nothing is waited for.
     pub(super) silent_since_ns: u64,
     pub(super) number: u32,
-    /// Low half of the newest req of this session.
+    /// Low half of the newest req; it goes on from session to session.
     pub(super) counter: u32,
     /// Of the newest frame under this key.
     pub(super) seq: u32,

@@ -152,7 +152,7 @@ fn a_rejoin_keeps_the_requests() {
     assert_eq!(world.server.executed.len(), 1);
     assert_eq!(world.hints(), [Hint::Reconnecting, Hint::Smooth]);
     let next = world.call(Call::Shake).unwrap();
-    assert_eq!(next, u64::from(world.server.number()) << 32 | 1);
+    assert_eq!(next, u64::from(world.server.number()) << 32 | (u64::from(new as u32) + 1));
 }
 
 /// Expect: before the seqs of a key run out the session joins again; no seq is used twice.

@@ -1,0 +1,17 @@
+//! End-to-end tests: real servers as child processes, real sockets on loopback, and clients that behave or
+//! do not. Each test is named by the rule it holds.
+
+#![forbid(unsafe_code)]
+
+mod common;
+
+mod bad_input;
+mod http;
+mod keys;
+mod loss;
+mod operator;
+mod reflection;
+mod restart;
+mod sessions;
+mod stopping;
+mod workers;

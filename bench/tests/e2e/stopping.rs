@@ -1,0 +1,101 @@
+//! SIGTERM and SIGINT: what is in flight is answered, the totals are printed, the exit code is 0.
+
+use super::common::*;
+use nix::sys::signal::Signal;
+use redpkt_proto::client::Config;
+use redpkt_proto::{FRAMES_PER_DATAGRAM_MAX, Frame};
+use serde_json::Value;
+
+fn totals_agree_after(signal: Signal) {
+    let keys = Keys::new();
+    let server = Server::start(&keys, &["--json", "--mint", "1000000", "--mint-total", "50"]);
+    server.stats_when("the pools to be full", |stats| stats["pool_packets"] == 50);
+    let mut client = Client::new(server.addr(), &keys, 1..=30, 3, Config::default());
+    client.join_all();
+    client.want_shakes(10);
+    client.finish();
+    let (status, stdout, _) = server.end(signal);
+    assert_eq!(status.code(), Some(0));
+    let totals: Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
+    let tally = &client.tally;
+    assert_eq!((&totals["joins"], &totals["sessions"]), (&30.into(), &30.into()));
+    assert_eq!(
+        (&totals["shake"]["miss"], &totals["shake"]["win"]),
+        (&tally.miss.into(), &tally.won.len().into())
+    );
+    assert_eq!(
+        (&totals["open"]["ok"], &totals["open"]["fen"]),
+        (&tally.opened.len().into(), &tally.fen().into())
+    );
+    assert_eq!(tally.shakes(), 300);
+}
+
+/// Expect: exit code 0, and totals that are those of the users.
+#[test]
+fn sigterm_prints_totals_that_agree_with_the_users() {
+    totals_agree_after(Signal::SIGTERM);
+}
+
+/// Expect: the same.
+#[test]
+fn sigint_prints_totals_that_agree_with_the_users() {
+    totals_agree_after(Signal::SIGINT);
+}
+
+/// Expect: totals for eyes name joins, requests, shakes, opens and drops.
+#[test]
+fn totals_for_eyes_name_what_happened() {
+    let keys = Keys::new();
+    let server = Server::start(&keys, &[]);
+    let peer = Peer::new(server.addr());
+    let mut user = Hand::join(&peer, &keys.ticket(1));
+    (0..3).for_each(|_| assert_eq!(user.shake_and_hear(&peer).packet.get(), 0));
+    peer.send(b"no frame");
+    user.sync(&peer);
+    let (status, stdout, _) = server.end(Signal::SIGTERM);
+    assert_eq!(status.code(), Some(0));
+    for part in ["1 joins, 3 requests answered", "shakes: 3 missed, 0 won", "drops: length 1"] {
+        assert!(stdout.contains(part), "{part:?} is not in {stdout}");
+    }
+}
+
+/// Some users send shakes and the server is told to stop at once: all of them are answered.
+fn what_waits_is_answered(args: &[&str]) {
+    let keys = Keys::new();
+    for _ in 0..10 {
+        let server = Server::start(&keys, &[&["--json", "--http", "none"], args].concat());
+        let mut users: Vec<(Hand, Peer)> = (1..=8)
+            .map(|user| {
+                let peer = Peer::new(server.addr());
+                (Hand::join(&peer, &keys.ticket(user)), peer)
+            })
+            .collect();
+        const DATAGRAMS: usize = 5;
+        for _ in 0..DATAGRAMS {
+            for (user, peer) in &mut users {
+                let shakes: Vec<Frame> = (0..FRAMES_PER_DATAGRAM_MAX).map(|_| user.shake()).collect();
+                peer.send_frames(&shakes);
+            }
+        }
+        let (status, stdout, _) = server.end(Signal::SIGTERM);
+        assert_eq!(status.code(), Some(0));
+        let totals: Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
+        let sent: u64 = users.iter().map(|(user, _)| u64::from(user.counter)).sum();
+        assert_eq!(totals["shake"]["miss"], sent, "{totals:#}");
+        for (_, peer) in &users {
+            (0..DATAGRAMS).for_each(|_| assert_eq!(peer.hear().len(), FRAMES_PER_DATAGRAM_MAX));
+        }
+    }
+}
+
+/// Expect: datagrams that the kernel had taken when the signal came are answered before the end.
+#[test]
+fn what_waits_at_the_signal_is_answered() {
+    what_waits_is_answered(&[]);
+}
+
+/// Expect: those too that have to change workers first.
+#[test]
+fn what_waits_at_the_signal_for_another_worker_is_answered() {
+    what_waits_is_answered(&["--workers", "4", "--steering", "off"]);
+}

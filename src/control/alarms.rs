@@ -1,0 +1,55 @@
+//! What an operator should hear of without looking: losses that mean something is too small or broken.
+
+use crate::telemetry::OncePerMinute;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// Drops that do not come from bad datagrams, and what helps.
+const ALARMS: [(&str, &str); 6] = [
+    ("full", "a table or queue is full: more --sessions, --accounts or --packets"),
+    (
+        "rxq_overflow",
+        "datagrams were lost in a socket's receive buffer: more --workers, or a larger net.core.rmem_max",
+    ),
+    (
+        "ring_full",
+        "a worker was too slow to take over another's datagrams: is steering on, are cores shared?",
+    ),
+    ("send_error", "the kernel refused replies: look at routes and firewall"),
+    ("send_timeout", "replies waited too long for the network: is the interface up?"),
+    ("recv_error", "the kernel refused to receive: look at the interface"),
+];
+
+/// Watches drops and warns, each reason at most once a minute: the network can cause them, and must not
+/// fill a disk.
+#[derive(Default)]
+pub struct Alarms {
+    limits: [OncePerMinute; ALARMS.len()],
+    before: BTreeMap<&'static str, u64>,
+}
+
+impl Alarms {
+    /// Warns of what has grown since the last check.
+    pub fn check(&mut self, now: Instant, drops: BTreeMap<&'static str, u64>) {
+        for ((reason, help), limit) in ALARMS.iter().zip(&self.limits) {
+            let total = drops.get(reason).copied().unwrap_or(0);
+            if total > self.before.get(reason).copied().unwrap_or(0)
+                && let Some(kept_back) = limit.ask(now)
+            {
+                tracing::warn!(reason, total, kept_back, help, "drops");
+            }
+        }
+        self.before = drops;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_alarm_is_about_a_drop_that_is_counted() {
+        let counted = super::super::stats::drops(&[Default::default()]);
+        assert!(ALARMS.iter().all(|(reason, _)| counted.contains_key(reason)));
+    }
+}

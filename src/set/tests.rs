@@ -1,1 +1,0 @@
-use redpkt_proto as _;

@@ -1,0 +1,212 @@
+//! Money: durable before it is told, conserved, bounded.
+
+use super::world::{Client, World, config, said};
+use crate::ledger::{Account, Kind};
+use crate::set::{Capacity, Config, Drop, MintOrder};
+use proptest::prelude::*;
+use redpkt_proto::Op;
+use redpkt_proto::body::{PacketId, Status};
+use redpkt_proto::steer::Layout;
+
+/// Expect: no answer about money leaves while its row is not durable, misses do not wait, and answers come
+/// in the order of their rows.
+#[test]
+fn an_answer_waits_for_its_row_and_a_miss_for_nothing() {
+    let mut world = World::new(config());
+    let (mut first, mut second) = (world.client(1), world.client(2));
+    world.mint(1, 50);
+    world.settle();
+    world.ledger.0.borrow_mut().disk_off = true;
+    let (won, missed) = (first.shake_frame(), second.shake_frame());
+    assert_eq!(world.ask(first.path, &[won]), []);
+    let out = world.ask(second.path, &[missed]);
+    assert_eq!(second.answer(&out[0]).status, Status::Miss as u8);
+    // Asked again meanwhile: still nothing, and it is not executed again.
+    let req = first.req(1);
+    let again = first.request(Op::Shake, req, 0);
+    assert_eq!(world.ask(first.path, &[again]), []);
+    let open_req = first.next_req();
+    let open = first.request(Op::Open, open_req, PacketId { machine: 3, set: 0, number: 1 }.to_u64());
+    assert_eq!(world.ask(first.path, &[open]), []);
+
+    world.ledger.0.borrow_mut().disk_off = false;
+    let out: Vec<_> = world.settle().into_iter().flat_map(|(_, frames)| frames).collect();
+    let answers: Vec<_> = out.iter().map(|frame| first.answer(frame)).collect();
+    let told: Vec<_> =
+        answers.iter().map(|answer| (answer.req.get(), answer.status, answer.fen.get())).collect();
+    assert_eq!(told, [(req, 0, 0), (req, 0, 0), (open_req, 0, 50)]);
+    assert_eq!((world.counters().shake_win, world.counters().open_ok), (1, 1));
+}
+
+/// Expect: an answer that waited does not go into a later session; its client asks again and gets it.
+#[test]
+fn a_promise_to_a_session_that_ended_is_not_sent_and_not_lost() {
+    let mut world = World::new(config());
+    let mut client = world.client(1);
+    world.mint(1, 50);
+    world.ledger.0.borrow_mut().disk_off = true;
+    let shake = client.shake_frame();
+    let req = client.req(1);
+    assert_eq!(world.ask(client.path, &[shake]), []);
+    client.join(&mut world);
+    world.ledger.0.borrow_mut().disk_off = false;
+    assert_eq!(world.settle(), []);
+    assert_eq!(client.ask(&mut world, Op::Shake, req, 0).status, Status::Ok);
+}
+
+/// Expect: where there is no room for the answer, the row or the account, nothing is changed and the same
+/// req can come again.
+#[test]
+fn a_full_table_or_queue_refuses_before_anything_changes() {
+    let capacity = Capacity { sessions: 4, accounts: 1, packets: 16 };
+    let mut world = World::new(Config { capacity, promises: 1, ..config() });
+    let (mut first, mut second) = (world.client(1), world.client(2));
+    world.mint(3, 50);
+    world.settle();
+
+    world.ledger.0.borrow_mut().no_room = true;
+    let req = first.next_req();
+    assert_eq!(first.ask(&mut world, Op::Shake, req, 0).status, Status::Busy);
+    world.ledger.0.borrow_mut().no_room = false;
+    let won = first.ask(&mut world, Op::Shake, req, 0);
+    assert_eq!(won.status, Status::Ok);
+
+    assert_eq!(second.shake(&mut world).status, Status::Busy, "no room for another account");
+
+    world.ledger.0.borrow_mut().disk_off = true;
+    let waiting = first.shake_frame();
+    assert_eq!(world.ask(first.path, &[waiting]), []);
+    let refused = first.open(&mut world, won.packet);
+    assert_eq!(refused.status, Status::Busy);
+    assert!(refused.retry_after_ms > 0);
+    assert_eq!((world.counters().open_ok, world.dropped(Drop::Full)), (0, 3));
+    world.check_conservation();
+}
+
+/// Expect: strangers, guessed ids and second opens move nothing; the winner gets it all, once.
+#[test]
+fn only_the_winner_opens_and_only_once() {
+    let mut world = World::new(config());
+    let (mut winner, mut stranger) = (world.client(1), world.client(2));
+    world.mint(2, 50);
+    let packet = winner.shake(&mut world).packet;
+    assert_eq!(stranger.open(&mut world, packet), said(Status::NotInvited));
+    assert_eq!(stranger.open(&mut world, packet + 1), said(Status::NotInvited), "still in the pool");
+    for guess in [packet + 2, packet + (1 << 32), packet + (1 << 48), 0, u64::MAX] {
+        assert_eq!(winner.open(&mut world, guess), said(Status::UnknownPacket), "{guess:x}");
+    }
+    let opened = winner.open(&mut world, packet);
+    assert_eq!((opened.status, opened.fen), (Status::Ok, 50));
+    assert_eq!(winner.open(&mut world, packet), opened, "a second open is answered as the first");
+    assert_eq!(world.counters().open_fen, 50);
+    let rows = world.ledger.0.borrow().rows.clone();
+    let last = rows.last().unwrap();
+    assert_eq!((last.kind, last.debit, last.credit), (Kind::Open, Account::Won, Account::Wallet(1)));
+    assert_eq!(rows.iter().filter(|row| row.kind == Kind::Open).count(), 1);
+    world.check_conservation();
+}
+
+/// Expect: when opened packets had to make room, opening one again says that nothing is left.
+#[test]
+fn a_packet_that_made_room_is_known_to_have_been() {
+    let capacity = Capacity { sessions: 4, accounts: 2, packets: 1 };
+    let mut world = World::new(Config { capacity, ..config() });
+    let mut client = world.client(1);
+    world.mint(1, 50);
+    let packet = client.shake(&mut world).packet;
+    client.open(&mut world, packet);
+    world.mint(1, 60);
+    assert_eq!(client.open(&mut world, packet), said(Status::Empty));
+    assert_eq!(client.shake(&mut world).packet, packet + 1);
+}
+
+/// Expect: the workers of a layout together mint each packet of an order once, round-robin over the SETs,
+/// and what finds no room is counted.
+#[test]
+fn workers_share_an_order_without_speaking() {
+    let layout = Layout { sets: 8, groups: 3, workers: 3 };
+    let capacity = Capacity { sessions: 1, accounts: 1, packets: 2 };
+    let mut worlds: Vec<_> =
+        (0..3).map(|worker| World::new(Config { layout, worker, capacity, ..config() })).collect();
+    let start_wall_ms = worlds[0].now.wall_ms;
+    let order = MintOrder { rate_per_s: 1_000, total: 20, fen_min: 3, fen_max: 9, start_wall_ms };
+    let mut packets = [0; 8];
+    let (mut fen, mut passed_by) = (0, 0);
+    for world in &mut worlds {
+        world.core.add_order(order);
+        for _ in 0..30 {
+            world.pass_ms(1);
+            world.core.tick(world.now);
+        }
+        for set in world.core.set_stats() {
+            packets[set.set as usize] = set.pool_packets;
+        }
+        fen += world.core.orders().map(|order| order.fen).sum::<u64>();
+        passed_by += world.core.orders().map(|order| order.passed_by).sum::<u64>();
+    }
+    assert_eq!((packets, passed_by), ([2; 8], 4));
+    assert!((16 * 3..=16 * 9).contains(&fen), "{fen}");
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Mint(u64),
+    Shake(usize),
+    Open(usize, usize),
+    Again(usize, u32),
+    Rejoin(usize),
+    Disk(bool),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        2 => (1u64..1_000).prop_map(Step::Mint),
+        8 => (0usize..3).prop_map(Step::Shake),
+        6 => (0usize..3, 0usize..40).prop_map(|(client, packet)| Step::Open(client, packet)),
+        3 => (0usize..3, 1u32..40).prop_map(|(client, counter)| Step::Again(client, counter)),
+        1 => (0usize..3).prop_map(Step::Rejoin),
+        1 => any::<bool>().prop_map(Step::Disk),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Expect: whatever users do, and however the disk stalls, no fen is made or lost, and nobody takes
+    /// more than was minted.
+    #[test]
+    fn money_is_conserved_at_every_instant(steps in prop::collection::vec(step(), 1..120)) {
+        let mut world = World::new(config());
+        let mut clients: Vec<Client> = (1..=3).map(|user| world.client(user)).collect();
+        for step in steps {
+            match step {
+                Step::Mint(fen) if world.core.orders().count() < 30 => world.mint(1, fen),
+                Step::Mint(_) => {}
+                Step::Shake(client) => {
+                    let frame = clients[client].shake_frame();
+                    world.ask(clients[client].path, &[frame]);
+                }
+                Step::Open(client, number) => {
+                    let id = PacketId { machine: 3, set: 0, number: number as u32 }.to_u64();
+                    let req = clients[client].next_req();
+                    let frame = clients[client].request(Op::Open, req, id);
+                    world.ask(clients[client].path, &[frame]);
+                }
+                Step::Again(client, counter) => {
+                    let req = clients[client].req(counter);
+                    let frame = clients[client].request(Op::Shake, req, 0);
+                    world.ask(clients[client].path, &[frame]);
+                }
+                Step::Rejoin(client) => {
+                    clients[client].join(&mut world);
+                    clients[client].counter = 0;
+                }
+                Step::Disk(on) => {
+                    world.ledger.0.borrow_mut().disk_off = !on;
+                    world.settle();
+                }
+            }
+            world.check_conservation();
+        }
+    }
+}
