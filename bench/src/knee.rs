@@ -19,6 +19,10 @@ const ANSWERED_SHARE: f64 = 0.999;
 /// Shots that the generator must make in the run's time.
 const FIRED_SHARE: f64 = 0.99;
 
+/// A generator whose shots go out later than this has spent a good part of the 100 ms itself: what is
+/// missed then is not the server's doing.
+const LATE_P99_US_MAX: f64 = 10_000.0;
+
 /// The lowest rate that is tried.
 const RATE_MIN: u64 = 100;
 
@@ -70,8 +74,10 @@ pub struct Probe {
     pub qps: u64,
     /// Of the shots due, those that were made.
     pub fired_share: f64,
-    /// Of the shots due, those answered within 100 ms on their first transmission.
+    /// Of the shots made, those answered within 100 ms of their due time on their first transmission.
     pub answered_share: f64,
+    /// 99% of the shots went out at most so late, in µs.
+    pub late_p99_us: f64,
     /// Median from the due time, in µs.
     pub p50_us: f64,
     /// 99% from the due time, in µs.
@@ -85,19 +91,20 @@ pub struct Probe {
 impl Probe {
     fn of(qps: u64, report: &Report) -> Probe {
         let schedule = &report.schedule;
-        let due = schedule.shots_due.max(1) as f64;
         // What was not made because the server left too many unanswered is not the generator's fault.
-        let held_up = schedule.window_full + schedule.not_joined;
-        let fired_share = (schedule.shots_fired + held_up) as f64 / due;
-        let answered_share = report.first_try_answers_within_100ms as f64 / due;
+        let made = (schedule.shots_fired + schedule.window_full + schedule.not_joined).max(1) as f64;
+        let fired_share = made / schedule.shots_due.max(1) as f64;
+        let answered_share = report.first_try_answers_within_100ms as f64 / made;
+        let late_p99_us = schedule.late_us.p99;
         Probe {
             qps,
             fired_share,
             answered_share,
+            late_p99_us,
             p50_us: report.latency_us.p50,
             p99_us: report.latency_us.p99,
             retransmits: report.retransmits,
-            verdict: verdict(fired_share, answered_share),
+            verdict: verdict(fired_share, answered_share, late_p99_us),
         }
     }
 
@@ -108,23 +115,24 @@ impl Probe {
             Verdict::GeneratorLate => "the generator gave way",
         };
         format!(
-            "{:>10} QPS  {:>7.3}% made  {:>7.3}% answered in time  p50 {:>6.0} µs  p99 {:>8.0} µs  {verdict}",
+            "{:>9} QPS {:>6.1}% made {:>7.2}% in time  p50 {:>7.0} µs  p99 {:>7.0} µs  late {:>6.0} µs  {verdict}",
             self.qps,
             self.fired_share * 100.0,
             self.answered_share * 100.0,
             self.p50_us,
             self.p99_us,
+            self.late_p99_us,
         )
     }
 }
 
-fn verdict(fired_share: f64, answered_share: f64) -> Verdict {
-    if fired_share < FIRED_SHARE {
-        Verdict::GeneratorLate
-    } else if answered_share < ANSWERED_SHARE {
-        Verdict::ServerLate
-    } else {
+fn verdict(fired_share: f64, answered_share: f64, late_p99_us: f64) -> Verdict {
+    if fired_share >= FIRED_SHARE && answered_share >= ANSWERED_SHARE {
         Verdict::Held
+    } else if fired_share < FIRED_SHARE || late_p99_us > LATE_P99_US_MAX {
+        Verdict::GeneratorLate
+    } else {
+        Verdict::ServerLate
     }
 }
 
@@ -272,10 +280,12 @@ mod tests {
 
     #[test]
     fn a_late_generator_says_nothing_about_the_server() {
-        assert_eq!(verdict(1.0, 0.9990), Verdict::Held);
-        assert_eq!(verdict(1.0, 0.9989), Verdict::ServerLate);
-        assert_eq!(verdict(0.99, 0.5), Verdict::ServerLate);
-        assert_eq!(verdict(0.98, 0.5), Verdict::GeneratorLate);
+        assert_eq!(verdict(1.0, 0.9990, 0.0), Verdict::Held);
+        assert_eq!(verdict(1.0, 0.9990, 20_000.0), Verdict::Held);
+        assert_eq!(verdict(1.0, 0.9989, 0.0), Verdict::ServerLate);
+        assert_eq!(verdict(0.99, 0.5, 0.0), Verdict::ServerLate);
+        assert_eq!(verdict(0.98, 0.5, 0.0), Verdict::GeneratorLate);
+        assert_eq!(verdict(1.0, 0.5, 20_000.0), Verdict::GeneratorLate);
     }
 
     #[test]
