@@ -51,8 +51,8 @@ struct Plan {
 }
 
 /// Runs the command.
-pub fn run(args: DemoArgs) -> Result<(), Failure> {
-    let plan = Plan::of(&args);
+pub fn run(args: &DemoArgs) -> Result<(), Failure> {
+    let plan = Plan::of(args);
     let mut child = ServerChild::start(plan.child_options()?)?;
     let Plan { users, qps, seconds, mint, cores } = plan;
     println!("{users} users shake {qps} times a second for {seconds} s; {mint} packets a second can be won");

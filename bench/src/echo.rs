@@ -28,8 +28,8 @@ pub struct EchoArgs {
 }
 
 /// Echoes until a signal ends it.
-pub fn run(args: EchoArgs) -> Result<(), Failure> {
-    let EchoArgs { listen, core, batch } = args;
+pub fn run(args: &EchoArgs) -> Result<(), Failure> {
+    let EchoArgs { listen, core, batch } = *args;
     let layout = Layout { sets: 1, groups: 1, workers: 1 };
     let options = BindOptions { batch, ..BindOptions::new(std::slice::from_ref(&listen), layout) };
     let mut engine = net::bind(&options).map_err(Failure::machine)?.remove(0);

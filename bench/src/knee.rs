@@ -161,7 +161,7 @@ struct Settings {
 }
 
 /// Runs the command.
-pub fn run(args: KneeArgs) -> Result<(), Failure> {
+pub fn run(args: &KneeArgs) -> Result<(), Failure> {
     args.check()?;
     let host = Host::read();
     let mut child = ServerChild::start(args.child_options()?)?;
@@ -192,7 +192,7 @@ pub fn run(args: KneeArgs) -> Result<(), Failure> {
     drop(fleet);
     child.terminate()?;
     say(&sentence(found));
-    let KneeArgs { users, seconds, workers, threads, source_ports, gso, .. } = args;
+    let KneeArgs { users, seconds, workers, threads, source_ports, gso, .. } = *args;
     let settings = Settings { users, seconds, workers, threads, source_ports, gso };
     let outcome = Outcome {
         knee_qps: if let Found::Knee(knee) = found { Some(knee) } else { None },

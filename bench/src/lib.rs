@@ -52,11 +52,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
     let result = match Cli::parse_from(args).command {
         Command::Run(args) => run::run(*args),
-        Command::Demo(args) => demo::run(args),
-        Command::Knee(args) => knee::run(args),
-        Command::Floor(args) => floor::run(args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Knee(args) => knee::run(&args),
+        Command::Floor(args) => floor::run(&args),
         Command::Relay(args) => relay::run(args),
-        Command::Echo(args) => echo::run(args),
+        Command::Echo(args) => echo::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

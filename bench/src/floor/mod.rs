@@ -109,7 +109,7 @@ struct Report {
 }
 
 /// Runs the command.
-pub fn run(args: FloorArgs) -> Result<(), Failure> {
+pub fn run(args: &FloorArgs) -> Result<(), Failure> {
     let (settings, pairs) = args.settings()?;
     let host = Host::read();
     let kinds = [ECHO_MMSG, REDPKT_MMSG];
