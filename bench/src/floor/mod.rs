@@ -123,7 +123,7 @@ pub fn run(args: &FloorArgs) -> Result<(), Failure> {
         .map_err(|error| Failure::usage(format!("--client-core {}: {error}", settings.cores.client)))?;
     affinity::precise_timers().map_err(|error| Failure::machine(format!("setting timers: {error}")))?;
     let mut compare = |title: &str, load| {
-        let mut progress = Progress::new(title, kinds.iter().map(|kind| kind.name).collect(), pairs);
+        let mut progress = Progress::new(title, pairs);
         let time = Duration::from_secs_f64(settings.seconds);
         Comparison::measure(&mut variants, load, pairs, WARM_UP, time, &mut |samples| progress.pair(samples))
     };
@@ -178,10 +178,10 @@ impl Report {
         let Settings { outstanding, rate, users, source_ports, cores, seconds } = self.settings;
         let mut text = String::new();
         if let Some(saturation) = &self.saturation {
-            text += &report::table(&format!("Saturation, {outstanding} requests on their way"), saturation);
+            text += &report::tables(&format!("Saturation, {outstanding} requests on their way"), saturation);
         }
         if let Some(fixed_rate) = &self.fixed_rate {
-            text += &report::table(&format!("Fixed rate, {rate} requests/s"), fixed_rate);
+            text += &report::tables(&format!("Fixed rate, {rate} requests/s"), fixed_rate);
         }
         let Host { commit, kernel, cpu, load_average, debug_build, .. } = &self.host;
         text += &format!(
@@ -213,26 +213,25 @@ impl Report {
 struct Progress {
     bar: Option<ProgressBar>,
     title: String,
-    names: Vec<&'static str>,
     pairs: usize,
     done: usize,
 }
 
 impl Progress {
-    fn new(title: &str, names: Vec<&'static str>, pairs: usize) -> Progress {
+    fn new(title: &str, pairs: usize) -> Progress {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{prefix:<12} {bar:20} {pos:>3}/{len} pairs  {msg}")
+            let style = ProgressStyle::with_template("{prefix:<10} {bar:14} {pos}/{len}  {msg}")
                 .unwrap_or_else(|_| ProgressStyle::default_bar());
             let bar = ProgressBar::new(pairs as u64).with_style(style).with_prefix(title.to_owned());
             bar.tick();
             bar
         });
-        Progress { bar, title: title.to_owned(), names, pairs, done: 0 }
+        Progress { bar, title: title.to_owned(), pairs, done: 0 }
     }
 
     fn pair(&mut self, samples: &[Sample]) {
         self.done += 1;
-        let said = report::pair(&self.names, samples);
+        let said = report::pair(samples);
         match &self.bar {
             Some(bar) => {
                 bar.set_message(said);
