@@ -185,7 +185,7 @@ pub struct Second {
 pub struct ScheduleKept {
     /// Shots due in the run's time.
     pub shots_due: u64,
-    /// Shots made.
+    /// Shots whose turn came in the run's time, also where the session could not take them.
     pub shots_fired: u64,
     /// Requests due in the run's time.
     pub requests_due: u64,
