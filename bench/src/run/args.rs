@@ -78,7 +78,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "LIST|none", default_value = "none", value_parser = parse_cores)]
     cores: Cores,
     /// Ask again instead of sleeping when the next shot is due so soon
-    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "20us", value_parser = humantime::parse_duration)]
     spin: Duration,
     /// Begin at a whole multiple of this on the server's clock
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration)]

@@ -62,7 +62,7 @@ impl Fleet {
             watch.look(options, progress)?;
         }
         fleet.clock_samples = watch.clock_samples();
-        fleet.joins = watch.joins(begun.elapsed().as_secs_f64());
+        fleet.joins = watch.joins(options, begun.elapsed().as_secs_f64());
         progress(Progress::Joined(fleet.joins));
         Ok(fleet)
     }

@@ -101,7 +101,7 @@ impl RunOptions {
             join_window: 512,
             threads: 1,
             cores: Vec::new(),
-            spin: Duration::ZERO,
+            spin: Duration::from_micros(20),
             align: Duration::from_secs(1),
             http: None,
             tally_misses: false,
