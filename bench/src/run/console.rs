@@ -2,6 +2,7 @@
 
 use super::Progress;
 use super::report::{Percentiles, Report, Second};
+use super::schedule::Arrivals;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fmt::Write as _;
 use std::io::{IsTerminal, stderr};
@@ -34,8 +35,9 @@ impl Console {
                     bar.finish_and_clear();
                 }
                 eprintln!(
-                    "{} sessions opened in {:.1} s: {} joins/s",
+                    "{} sessions opened from {} source ports in {:.1} s: {} joins/s",
                     grouped(joins.sessions),
+                    grouped(joins.peers),
                     joins.seconds,
                     grouped(joins.sessions as f64 / joins.seconds.max(1e-9))
                 );
@@ -72,7 +74,7 @@ impl Console {
 /// A second in a line.
 fn second_line(second: &Second) -> String {
     format!(
-        "{:>4} s  QPS {:>9}  PPS out {:>9} in {:>9}  wins {:>6}  opens {:>6}  p50 {:>8}  p99 {:>8}  timeouts {}",
+        "{:>4} s  QPS {:>9}  PPS out {:>9} in {:>9}  wins {:>6}  opens {:>6}  p50 {:>8}  p99 {:>8}  timeouts {}{}",
         second.second + 1,
         grouped(second.qps),
         grouped(second.pps_out),
@@ -81,7 +83,8 @@ fn second_line(second: &Second) -> String {
         grouped(second.opens),
         time(second.p50_us),
         time(second.p99_us),
-        grouped(second.timeouts)
+        grouped(second.timeouts),
+        if second.gso { "  GSO" } else { "" }
     )
 }
 
@@ -95,11 +98,17 @@ pub fn summary(report: &Report) -> String {
     line(
         "run",
         format!(
-            "{} sessions from {} source ports, {} frames a datagram, {:?} arrivals, {} s{}{}",
+            "{} sessions from {} source ports, {} a datagram, {} arrivals, {} s{}{}",
             grouped(report.sessions),
             grouped(report.peers),
-            settings.frames_per_datagram,
-            settings.arrivals,
+            match settings.frames_per_datagram {
+                1 => "1 frame".to_owned(),
+                frames => format!("{frames} frames"),
+            },
+            match settings.arrivals {
+                Arrivals::Even => "even",
+                Arrivals::Poisson => "Poisson",
+            },
             report.seconds,
             if settings.hosts > 1 {
                 format!(", host {}/{}", settings.host, settings.hosts)

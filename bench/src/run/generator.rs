@@ -14,7 +14,7 @@ use std::time::Duration;
 
 /// Shots, or timers, that one turn takes at the most: so many leave with one call, and what came meanwhile is
 /// taken soon.
-const BATCH: usize = 32;
+const BATCH: usize = 64;
 
 /// The longest sleep: timers have this resolution.
 const TICK_NS: u64 = 1_000_000;

@@ -32,6 +32,8 @@ mod schedule;
 mod server_side;
 mod spectrum;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod wheel;
 
 pub use args::RunArgs;
@@ -39,7 +41,7 @@ pub use console::{Console, summary};
 pub use fleet::Fleet;
 pub use host::Host;
 pub use kernel::{KernelCheck, UdpCounters};
-pub use options::{BadWire, RunOptions};
+pub use options::RunOptions;
 pub use output::Outputs;
 pub use report::{
     Check, Joins, Opens, Percentiles, RefusedFrames, Report, ScheduleKept, Second, Shakes, SocketTrouble,

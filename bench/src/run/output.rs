@@ -43,7 +43,10 @@ impl Outputs {
 
     /// Writes everything.
     pub fn write(&self, report: &Report) -> Result<(), Failure> {
-        let hgrm = |out: &mut Sink| write_hgrm(&report.latency, out);
+        let hgrm = |out: &mut Sink| {
+            write_hgrm(&report.latency, out)?;
+            if report.gso { writeln!(out, "#[GSO: datagrams crossed the kernel in runs]") } else { Ok(()) }
+        };
         let tally = |out: &mut Sink| write_rows(&report.tally, out);
         to_file("--json", self.json.as_deref(), |out| json(report, out))?;
         to_file("--hgrm", self.hgrm.as_deref(), hgrm)?;
