@@ -58,7 +58,9 @@ pub struct FloorArgs {
     /// Users, each with a session
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(2..=16_000_000))]
     users: u32,
-    /// Requests on their way at any time, at saturation; 0 leaves that part out
+    /// Requests on their way at any time, at saturation; 0 leaves that part out. 128 are two whole batches:
+    /// one with the server and one with the client, so that none waits for the other. Fewer make batches
+    /// smaller and answers dearer, more only make the queues longer
     #[arg(long, value_name = "N", default_value_t = 128)]
     outstanding: u32,
     /// Requests a second at the fixed rate; 0 leaves that part out
