@@ -60,15 +60,15 @@ pub struct VariantReport {
     pub lost: u64,
 }
 
-/// One variant against the first, pair by pair.
+/// One variant against the first, pair by pair. Missing is what was measured for too short a time.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Ratio {
     /// Answers a second.
-    pub answers: Spread,
+    pub answers: Option<Spread>,
     /// CPU time of the server's threads for each answer.
-    pub cpu: Spread,
+    pub cpu: Option<Spread>,
     /// Busy time of the machine for each answer.
-    pub machine: Spread,
+    pub machine: Option<Spread>,
 }
 
 /// Variants measured in turn under one load.
@@ -162,7 +162,8 @@ mod tests {
         assert_eq!(comparison.variants[0].lost, 3);
         assert_eq!(comparison.ratios.len(), 1);
         let ratio = comparison.ratios["redpkt_mmsg"];
-        assert_eq!((ratio.answers.median, ratio.cpu.median, ratio.cpu.max), (0.9, 1.1, 1.3));
+        let (answers, cpu) = (ratio.answers.unwrap(), ratio.cpu.unwrap());
+        assert_eq!((answers.median, cpu.median, cpu.max), (0.9, 1.1, 1.3));
         assert_eq!(ratio.machine, ratio.cpu);
     }
 }

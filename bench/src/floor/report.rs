@@ -21,9 +21,9 @@ fn table(text: &mut String, first: &VariantReport, other: &VariantReport, ratio:
         let ratio = ratio.map_or_else(String::new, |ratio| spread(&ratio, 3));
         row(text, [name, &first, &other, &ratio]);
     };
-    figure("answers/s", |of| &of.answers_per_s, ratio.map(|ratio| ratio.answers));
-    figure("CPU ns/answer", |of| &of.cpu_ns_per_answer, ratio.map(|ratio| ratio.cpu));
-    figure("machine ns/answer", |of| &of.machine_ns_per_answer, ratio.map(|ratio| ratio.machine));
+    figure("answers/s", |of| &of.answers_per_s, ratio.and_then(|ratio| ratio.answers));
+    figure("CPU ns/answer", |of| &of.cpu_ns_per_answer, ratio.and_then(|ratio| ratio.cpu));
+    figure("machine ns/answer", |of| &of.machine_ns_per_answer, ratio.and_then(|ratio| ratio.machine));
     figure("p50 µs", |of| &of.p50_us, None);
     figure("p99 µs", |of| &of.p99_us, None);
     if first.lost + other.lost > 0 {
@@ -72,7 +72,7 @@ mod tests {
             p99_us: of,
             lost: 1,
         };
-        let ratio = Spread { min: 0.951, median: 0.991, max: 1.007 };
+        let ratio = Some(Spread { min: 0.951, median: 0.991, max: 1.007 });
         let ratio = Ratio { answers: ratio, cpu: ratio, machine: ratio };
         let variants = ["echo_mmsg", "redpkt_mmsg"].map(variant).into();
         let comparison = Comparison { pairs: 15, variants, ratios: [("redpkt_mmsg", ratio)].into() };

@@ -28,13 +28,17 @@ impl Spread {
     }
 
     /// The spread of `values[i] / against[i]`: both of a pair were measured one after the other, so what
-    /// the machine did meanwhile is in both, and most of it cancels out.
+    /// the machine did meanwhile is in both, and most of it cancels out. Pairs against 0 say nothing and are
+    /// left out (the kernel counts some times in ticks, and a short measurement may see none); `None` when
+    /// no pair remains.
     ///
     /// # Panics
-    /// When there are no pairs, or not as many of the one as of the other.
-    pub fn of_ratios(values: &[f64], against: &[f64]) -> Spread {
+    /// When there are not as many of the one as of the other.
+    pub fn of_ratios(values: &[f64], against: &[f64]) -> Option<Spread> {
         assert_eq!(values.len(), against.len(), "measurements come in pairs");
-        Spread::of(values.iter().zip(against).map(|(value, against)| value / against))
+        let pairs = values.iter().zip(against).filter(|(_, against)| **against > 0.0);
+        let ratios: Vec<f64> = pairs.map(|(value, against)| value / against).collect();
+        (!ratios.is_empty()).then(|| Spread::of(ratios))
     }
 }
 
@@ -53,7 +57,14 @@ mod tests {
     /// where a ratio of medians would be another one.
     #[test]
     fn ratios_are_taken_pair_by_pair() {
-        let ratios = Spread::of_ratios(&[1.2, 2.4, 1.2], &[1.0, 2.0, 1.0]);
+        let ratios = Spread::of_ratios(&[1.2, 2.4, 1.2], &[1.0, 2.0, 1.0]).unwrap();
         assert!((ratios.min - 1.2).abs() < 1e-12 && (ratios.max - 1.2).abs() < 1e-12);
+    }
+
+    #[test]
+    fn pairs_against_nothing_are_left_out() {
+        let ratio = Spread::of_ratios(&[0.0, 3.0, 2.0], &[0.0, 0.0, 1.0]).unwrap();
+        assert_eq!((ratio.min, ratio.max), (2.0, 2.0));
+        assert_eq!(Spread::of_ratios(&[0.0], &[0.0]), None);
     }
 }
