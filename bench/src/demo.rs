@@ -1,13 +1,270 @@
-//! `redpkt-bench demo`.
+//! `redpkt-bench demo`: server and load in one command.
+//!
+//! A server starts on free loopback ports, many users join and shake, some of them win and open what they
+//! won. At the end stand the latencies, what both sides counted, and a verdict. Nothing is left running.
 
+mod spectrum;
+mod tallies;
+
+use crate::child::{ChildCommand, ChildOptions, ServerChild};
+use crate::floor::{CorePair, siblings};
+use crate::run::{Fleet, Progress, Rate, Report, RunOptions, Second, ServerSide};
 use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
 use redpkt::cli::Failure;
+use redpkt::net::affinity::allowed_cores;
+use std::io::IsTerminal as _;
+use std::time::{Duration, Instant};
+use tallies::Tallies;
+
+/// How old the server's figures can be, and some.
+const FIGURES_DELAY: Duration = Duration::from_millis(150);
 
 /// Options of `demo`.
 #[derive(Args)]
-pub struct DemoArgs {}
+pub struct DemoArgs {
+    /// A small one of about 5 seconds: 10,000 users
+    #[arg(long)]
+    quick: bool,
+    /// Users, each with a session [default: 100000, quick 10000]
+    #[arg(long, value_name = "N")]
+    users: Option<u64>,
+    /// Requests a second of all of them [default: 15000, quick 5000]
+    #[arg(long, value_name = "N")]
+    qps: Option<u64>,
+    /// How long they shake, in seconds [default: 15, quick 3]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u32).range(1..=3600))]
+    seconds: Option<u32>,
+    /// Packets to win, a second
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    mint: u32,
+}
+
+/// What the demo does, with every default filled in.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    users: u64,
+    qps: u64,
+    seconds: u32,
+    mint: u32,
+    cores: CorePair,
+}
 
 /// Runs the command.
-pub fn run(_args: DemoArgs) -> Result<(), Failure> {
-    Err(Failure::machine("not built yet"))
+pub fn run(args: &DemoArgs) -> Result<(), Failure> {
+    let plan = Plan::of(args);
+    let mut child = ServerChild::start(plan.child_options()?)?;
+    let Plan { users, qps, seconds, mint, cores } = plan;
+    println!("{users} users shake {qps} times a second for {seconds} s; {mint} packets a second can be won");
+    println!(
+        "server {} on core {}, clients on core {}; figures: http://{}/stats.json",
+        child.listen(),
+        cores.server,
+        cores.client,
+        child.http()
+    );
+    let mut screen = Screen::new(&child, users);
+    let options = plan.run_options(&child);
+    let mut fleet = Fleet::join(&options, &mut |progress| screen.show(progress))?;
+    // Until the last joins are in the server's figures, which would else be counted among the shakes.
+    std::thread::sleep(FIGURES_DELAY);
+    screen.begin();
+    let report = fleet.measure(&options, &mut |progress| screen.show(progress))?;
+    drop(fleet);
+    let stats = child.stats()?;
+    child.terminate()?;
+    conclude(&report, &stats)
+}
+
+impl Plan {
+    fn of(args: &DemoArgs) -> Plan {
+        let (users, qps, seconds) = if args.quick { (10_000, 5_000, 3) } else { (100_000, 15_000, 15) };
+        Plan {
+            users: args.users.unwrap_or(users),
+            qps: args.qps.unwrap_or(qps),
+            seconds: args.seconds.unwrap_or(seconds),
+            mint: args.mint,
+            cores: CorePair::choose(&allowed_cores(), siblings),
+        }
+    }
+
+    fn child_options(&self) -> Result<ChildOptions, Failure> {
+        // For the joins and the end too; what is not won stays in the pools.
+        let packets = u64::from(self.mint) * u64::from(self.seconds + 60);
+        ChildOptions::new(
+            ChildCommand::Serve,
+            [
+                "--workers=1".to_owned(),
+                format!("--cores={}", self.cores.server),
+                format!("--sessions={}", self.users),
+                format!("--accounts={}", self.users.min(packets).max(1_000)),
+                format!("--packets={}", packets.max(1_000)),
+                format!("--mint={}", self.mint),
+                format!("--mint-total={packets}"),
+                "--mint-fen=1..200".to_owned(),
+            ],
+        )
+    }
+
+    fn run_options(&self, child: &ServerChild) -> RunOptions {
+        let rate = Rate::requests_per_s(self.qps);
+        let time = Duration::from_secs(self.seconds.into());
+        let mut options = RunOptions::new(child.listen(), child.keys().clone(), self.users, rate, time);
+        options.cores = vec![self.cores.client];
+        // No other host to begin together with.
+        options.align = Duration::from_millis(10);
+        options.http = Some(url(child));
+        options
+    }
+}
+
+fn url(child: &ServerChild) -> String {
+    format!("http://{}", child.http())
+}
+
+/// What is shown while it goes on: a bar on a terminal, lines in a pipe, and a line for each second.
+struct Screen {
+    bar: Option<ProgressBar>,
+    url: String,
+    /// The server's counters at the second before.
+    server: Option<(Instant, ServerSide)>,
+}
+
+impl Screen {
+    fn new(child: &ServerChild, users: u64) -> Screen {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("opening sessions {bar:40} {pos:>7}/{len}  {msg}")
+                .unwrap_or_else(|_| ProgressStyle::default_bar());
+            ProgressBar::new(users).with_style(style)
+        });
+        Screen { bar, url: url(child), server: None }
+    }
+
+    fn end_bar(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    /// Shaking begins.
+    fn begin(&mut self) {
+        println!("{HEAD_SIDES}\n{HEAD_COLUMNS}");
+        self.ask_server();
+    }
+
+    fn show(&mut self, progress: Progress) {
+        match progress {
+            Progress::Joining { joined, users, joins_per_s } => match &self.bar {
+                Some(bar) => {
+                    bar.set_position(joined);
+                    bar.set_message(format!("{joins_per_s:.0}/s"));
+                }
+                None => println!("opening sessions: {joined} of {users}, {joins_per_s:.0}/s"),
+            },
+            Progress::Joined(joins) => {
+                self.end_bar();
+                println!(
+                    "{} sessions opened in {:.1} s, {:.0}/s\n",
+                    joins.sessions,
+                    joins.seconds,
+                    joins.sessions as f64 / joins.seconds.max(1e-9)
+                );
+            }
+            Progress::Second(second) => {
+                let server = self.ask_server();
+                println!("{}", line(&second, server));
+            }
+            Progress::Draining { outstanding } if outstanding > 0 => {
+                println!("waiting for the last {outstanding} answers");
+            }
+            Progress::Draining { .. } => {}
+            Progress::Warning(warning) => match &self.bar {
+                Some(bar) => bar.suspend(|| println!("note: {warning}")),
+                None => println!("note: {warning}"),
+            },
+        }
+    }
+
+    /// What the server did a second since it was asked last: requests answered, datagrams in and out.
+    fn ask_server(&mut self) -> Option<[f64; 3]> {
+        let (asked, counted) = (Instant::now(), ServerSide::read(&self.url).ok()?);
+        let (before, at_that_time) = self.server.replace((asked, counted))?;
+        let seconds = asked.duration_since(before).as_secs_f64().max(1e-9);
+        let since = counted.since(&at_that_time);
+        Some([since.answers, since.datagrams_in, since.datagrams_out].map(|count| count as f64 / seconds))
+    }
+}
+
+const HEAD_SIDES: &str =
+    "        clients                      server                       shakes           latency";
+const HEAD_COLUMNS: &str =
+    "   s      QPS  PPS out   PPS in      QPS   PPS in  PPS out     wins   opens    p50 µs    p99 µs";
+
+fn line(second: &Second, server: Option<[f64; 3]>) -> String {
+    let Second { second: number, qps, pps_out, pps_in, wins, opens, p50_us, p99_us, .. } = second;
+    let server = match server {
+        Some([qps, pps_in, pps_out]) => format!("{qps:>8.0} {pps_in:>8.0} {pps_out:>8.0}"),
+        None => format!("{:>8} {:>8} {:>8}", "-", "-", "-"),
+    };
+    format!(
+        "{:>4} {qps:>8.0} {pps_out:>8.0} {pps_in:>8.0} {server} {wins:>8} {opens:>7} {p50_us:>9.0} {p99_us:>9.0}",
+        number + 1
+    )
+}
+
+/// Prints the latencies, the tallies and the verdict; a failure if something is not as it must be.
+fn conclude(report: &Report, stats: &serde_json::Value) -> Result<(), Failure> {
+    println!("\nLatency of {} shakes, from the time each was due", report.latency.len());
+    spectrum::lines(&report.latency).iter().for_each(|line| println!("{line}"));
+    let at = |quantile| spectrum::time(report.latency.value_at_quantile(quantile));
+    println!(
+        "  p50 {}   p90 {}   p99 {}   p99.9 {}   max {}",
+        at(0.5),
+        at(0.9),
+        at(0.99),
+        at(0.999),
+        spectrum::time(report.latency.max())
+    );
+    println!("  {} users from {} ports of one machine, over loopback", report.sessions, report.peers);
+    println!("\nWhat both sides counted");
+    let mut problems = report.check.problems.clone();
+    match &report.server {
+        Some(server) => {
+            let tallies = Tallies::of(report, server);
+            tallies.lines().iter().for_each(|line| println!("{line}"));
+            if !tallies.agree() {
+                problems.push("the two sides counted differently".to_owned());
+            }
+        }
+        None => problems.push("the server did not tell its counters".to_owned()),
+    }
+    println!(
+        "  left in the pools: {} packets, {} fen; sent again: {}",
+        stats["pool_packets"], stats["pool_fen"], report.retransmits
+    );
+    let unanswered = [(report.timeouts, "without an answer"), (report.busy, "refused to the end")];
+    let unanswered = unanswered.iter().filter(|(count, _)| *count > 0);
+    problems.extend(unanswered.map(|(count, what)| format!("{count} requests {what}")));
+    report.warnings.iter().for_each(|warning| println!("note: {warning}"));
+    if !problems.is_empty() {
+        return Err(Failure::check(format!("FAILED: {}", problems.join("; "))));
+    }
+    println!(
+        "\nOK: all {} requests answered and checked; {} packets opened for {} fen; both sides agree",
+        report.answers, report.open.ok, report.open.fen
+    );
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_fits_a_terminal_and_its_head() {
+        let second = Second { qps: 1e6, pps_out: 1e6, pps_in: 1e6, p99_us: 1e8, ..Second::default() };
+        let line = line(&second, Some([1e6; 3]));
+        assert_eq!(line.chars().count(), HEAD_COLUMNS.chars().count());
+        assert!(line.chars().count() <= 100, "{line}");
+    }
 }

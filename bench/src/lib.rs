@@ -45,17 +45,18 @@ enum Command {
 
 /// Runs a command line, the program's name first; the exit code is the contract's.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    child::follow_parent();
     let args: Vec<OsString> = args.into_iter().collect();
     if args.get(1).is_some_and(|command| command == "serve") {
         return redpkt::cli::main(args);
     }
     let result = match Cli::parse_from(args).command {
         Command::Run(args) => run::run(*args),
-        Command::Demo(args) => demo::run(args),
-        Command::Knee(args) => knee::run(args),
-        Command::Floor(args) => floor::run(args),
+        Command::Demo(args) => demo::run(&args),
+        Command::Knee(args) => knee::run(&args),
+        Command::Floor(args) => floor::run(&args),
         Command::Relay(args) => relay::run(args),
-        Command::Echo(args) => echo::run(args),
+        Command::Echo(args) => echo::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,7 +1,9 @@
 //! The command line of `run`.
 
-use super::options::{BadWire, RunOptions};
+use super::options::RunOptions;
+use super::output::Outputs;
 use super::schedule::{Arrivals, Rate};
+use crate::relay::ImpairmentArgs;
 use clap::Args;
 use redpkt::cli::{Cores, Failure, parse_cores, read_key_file};
 use std::net::SocketAddr;
@@ -55,18 +57,8 @@ pub struct RunArgs {
     /// How shots are spread in time
     #[arg(long, value_enum, default_value_t = Arrivals::Even)]
     arrivals: Arrivals,
-    /// Lose this share of datagrams, each way, such as 20% or 0.2
-    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
-    loss: Option<f64>,
-    /// Deliver this share of datagrams twice
-    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
-    duplicate: Option<f64>,
-    /// Let others overtake this share of datagrams
-    #[arg(long, value_name = "SHARE", value_parser = parse_share)]
-    reorder: Option<f64>,
-    /// Every datagram takes so much longer, each way
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
-    delay: Option<Duration>,
+    #[command(flatten)]
+    wire: ImpairmentArgs,
     /// Seed of random arrivals and of the bad wire
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -86,7 +78,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "LIST|none", default_value = "none", value_parser = parse_cores)]
     cores: Cores,
     /// Ask again instead of sleeping when the next shot is due so soon
-    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "20us", value_parser = humantime::parse_duration)]
     spin: Duration,
     /// Begin at a whole multiple of this on the server's clock
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration)]
@@ -150,27 +142,31 @@ impl RunArgs {
             align: self.align,
             http: self.http.clone(),
             tally_misses: self.tally_misses,
-            wire: self.wire(),
+            wire: Some(self.wire.options(self.seed)).filter(|wire| !wire.is_nothing()),
             ..RunOptions::new(self.target, keys, self.users, rate, self.duration)
         };
         options.check()?;
         Ok(options)
     }
 
-    fn wire(&self) -> Option<BadWire> {
-        let asked =
-            self.loss.is_some() || self.duplicate.is_some() || self.reorder.is_some() || self.delay.is_some();
-        asked.then(|| BadWire {
-            loss: self.loss.unwrap_or(0.0),
-            duplicate: self.duplicate.unwrap_or(0.0),
-            reorder: self.reorder.unwrap_or(0.0),
-            delay: self.delay.unwrap_or_default(),
-        })
+    /// Where results go.
+    pub fn outputs(&self) -> Outputs {
+        Outputs {
+            json: self.json.clone(),
+            hgrm: self.hgrm.clone(),
+            tally: self.tally.clone(),
+            run_dir: self.run_dir.clone(),
+        }
+    }
+
+    /// Whether progress is not wanted.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
     }
 }
 
 /// `20%` or `0.2`.
-pub fn parse_share(text: &str) -> Result<f64, String> {
+fn parse_share(text: &str) -> Result<f64, String> {
     let bad = || format!("{text:?} is not a share; write it as 20% or 0.2");
     let share = match text.strip_suffix('%') {
         Some(percent) => percent.trim().parse::<f64>().map_err(|_| bad())? / 100.0,

@@ -20,6 +20,8 @@ pub struct User {
     /// The newest shot's first request, and when it was due.
     first_req: u64,
     due_ns: u64,
+    /// Its timer runs out then at the latest; `u64::MAX` if that is not known.
+    armed_ns: u64,
     /// Bit `i`: is the newest shot's request `i` without an answer?
     open: u32,
     /// Whether it has joined once.
@@ -82,7 +84,7 @@ pub struct Crowd {
 impl Crowd {
     /// A crowd of which nobody has joined.
     pub fn new(share: Share, tickets: Tickets, config: Arc<Config>, now: Now, rng: Rng) -> Crowd {
-        let len = share.len() as usize;
+        let len = share.count() as usize;
         Crowd {
             share,
             book: Book::new(0, false),
@@ -115,19 +117,26 @@ impl Crowd {
 
     /// Whether everybody has joined once.
     pub fn all_joined(&self) -> bool {
-        self.joins.joined == self.share.len()
+        self.joins.joined == self.share.count()
     }
 
     /// Lets the next user join; false if all are on their way.
     pub fn join_next(&mut self, now: Now, sockets: &mut ClientSockets) -> bool {
-        if self.users.len() as u64 == self.share.len() {
+        if self.users.len() as u64 == self.share.count() {
             return false;
         }
         let local = self.users.len() as u32;
         let Tickets { keys, expiry_s, first_user } = &self.tickets;
         let ticket = keys.issue(first_user + self.share.global(local), *expiry_s, &mut self.rng);
         let session = Session::new(ticket, Arc::clone(&self.config), now, &mut self.rng);
-        self.users.push(User { session, first_req: 0, due_ns: 0, open: 0, joined: false });
+        self.users.push(User {
+            session,
+            first_req: 0,
+            due_ns: 0,
+            armed_ns: u64::MAX,
+            open: 0,
+            joined: false,
+        });
         self.transmit(local, now, sockets);
         true
     }
@@ -186,11 +195,8 @@ impl Crowd {
         let session = &mut self.users[local as usize].session;
         session.receive(now, frames, &mut self.rng, &mut self.events);
         self.settle(local, now);
-        let at_ns = self.users[local as usize].session.timeout_ns();
-        if at_ns <= now.mono_ns {
+        if self.arm(local, now) {
             self.ready.push(local);
-        } else {
-            self.timers.arm(local, at_ns, now.mono_ns);
         }
     }
 
@@ -208,11 +214,9 @@ impl Crowd {
     pub fn run_timers(&mut self, now: Now, most: usize, sockets: &mut ClientSockets) -> bool {
         for _ in 0..most {
             let Some(local) = self.timers.pop(now.mono_ns) else { return false };
-            let at_ns = self.users[local as usize].session.timeout_ns();
-            if at_ns <= now.mono_ns {
+            self.users[local as usize].armed_ns = u64::MAX;
+            if self.arm(local, now) {
                 self.wake(local, now, sockets);
-            } else {
-                self.timers.arm(local, at_ns, now.mono_ns);
             }
         }
         true
@@ -255,7 +259,19 @@ impl Crowd {
             self.book.counts.frames_sent += count as u64;
             sockets.send(socket, self.out[..count].as_bytes());
         }
-        self.timers.arm(local, session.timeout_ns(), now.mono_ns);
+        self.arm(local, now);
+    }
+
+    /// Sees to it that a session is called in time; whether it wants to be called at once. The timers are
+    /// touched only if they would be late.
+    fn arm(&mut self, local: u32, now: Now) -> bool {
+        let user = &mut self.users[local as usize];
+        let at_ns = user.session.timeout_ns();
+        if at_ns < user.armed_ns {
+            user.armed_ns = at_ns;
+            self.timers.arm(local, at_ns, now.mono_ns);
+        }
+        at_ns <= now.mono_ns
     }
 
     /// Reads what a session has to say.

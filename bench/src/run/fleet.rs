@@ -12,6 +12,7 @@ use super::report::{Joins, Report};
 use super::schedule::{Plan, Share, Turns, next_start};
 use super::server_side::ServerSide;
 use super::{Host, Progress};
+use crate::relay::Relay;
 use redpkt::cli::Failure;
 use redpkt::control::os_seeded_rng;
 use redpkt::net::affinity::pin_current_thread;
@@ -37,6 +38,8 @@ pub struct Fleet {
     clock_samples: ClockSamples,
     joins: Joins,
     place: Place,
+    /// Stops when the threads have.
+    _relay: Option<Relay>,
 }
 
 struct Thread {
@@ -50,7 +53,7 @@ impl Fleet {
         options.check()?;
         let mut fleet = Fleet::start(options)?;
         let begun = Instant::now();
-        let users = (0..options.threads).map(|thread| share(options, thread).len()).sum();
+        let users = (0..options.threads).map(|thread| share(options, thread).count()).sum();
         let mut watch = JoinWatch::new(options.threads as usize, users);
         while !watch.is_done() {
             if let Some(message) = fleet.next_message(Duration::from_millis(100))? {
@@ -59,7 +62,7 @@ impl Fleet {
             watch.look(options, progress)?;
         }
         fleet.clock_samples = watch.clock_samples();
-        fleet.joins = watch.joins(begun.elapsed().as_secs_f64());
+        fleet.joins = watch.joins(options, begun.elapsed().as_secs_f64());
         progress(Progress::Joined(fleet.joins));
         Ok(fleet)
     }
@@ -68,6 +71,8 @@ impl Fleet {
         let (sender, messages) = channel();
         let place = if options.wire.is_some() { Place::BehindRelay } else { Place::of(options.target) };
         let clock = Clock::start();
+        let relay = options.wire.map(|wire| Relay::start(options.target, wire)).transpose()?;
+        let target = relay.as_ref().map_or(options.target, Relay::addr);
         let mut fleet = Fleet {
             threads: Vec::new(),
             messages,
@@ -75,9 +80,10 @@ impl Fleet {
             clock_samples: ClockSamples::default(),
             joins: Joins::default(),
             place,
+            _relay: relay,
         };
         for thread in 0..options.threads {
-            let started = start_thread(options, options.target, thread, clock, sender.clone())?;
+            let started = start_thread(options, target, thread, clock, sender.clone())?;
             fleet.threads.push(started);
         }
         Ok(fleet)

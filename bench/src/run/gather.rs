@@ -23,6 +23,7 @@ const SERVER_SETTLES_WITHIN: Duration = Duration::from_secs(3);
 pub struct Gathered {
     threads: usize,
     duration_s: f64,
+    gso: bool,
     /// Parts of seconds that are not complete: how many, and their sum.
     open: BTreeMap<u64, (usize, SecondSum)>,
     seconds: Vec<Second>,
@@ -46,6 +47,7 @@ impl Gathered {
         Gathered {
             threads,
             duration_s: options.duration.as_secs_f64(),
+            gso: options.gso,
             open: BTreeMap::new(),
             seconds: Vec::new(),
             finished: Vec::new(),
@@ -99,6 +101,7 @@ impl Gathered {
             p99_us: percentiles.p99,
             timeouts: sum.counts.timeouts(),
             offered: sum.counts.offered(),
+            gso: self.gso,
         };
         self.latency.add(&sum.latency).expect("all histograms are alike");
         self.seconds.push(second);
@@ -237,7 +240,7 @@ impl Gathered {
             retransmits: counts.retransmits,
             busy: counts.shake.busy + counts.open.busy,
             sessions: join.sessions,
-            peers: options.source_ports as u64,
+            peers: join.peers,
             generator_limited,
             gso: options.gso,
             latency_us: Percentiles::of(&latency),
@@ -252,6 +255,7 @@ impl Gathered {
             joins_per_s: join.sessions as f64 / join.seconds.max(1e-9),
             join_seconds: join.seconds,
             join,
+            cpu_ns_per_request: self.sum(|finished| finished.cpu_ns) as f64 / counts.offered().max(1) as f64,
             clock_offset_ms: clock_samples.offset_ms(),
             refused,
             sockets: SocketTrouble {

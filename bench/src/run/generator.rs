@@ -6,6 +6,7 @@ use super::crowd::{Crowd, JoinState, Totals};
 use super::schedule::{Plan, Schedule, Turns};
 use super::tally::Row;
 use hdrhistogram::Histogram;
+use redpkt::net::affinity::{precise_timers, thread_cpu_ns};
 use redpkt::net::client::{ClientCounters, ClientSockets};
 use redpkt_proto::Now;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 /// Shots, or timers, that one turn takes at the most: so many leave with one call, and what came meanwhile is
 /// taken soon.
-const BATCH: usize = 32;
+const BATCH: usize = 64;
 
 /// The longest sleep: timers have this resolution.
 const TICK_NS: u64 = 1_000_000;
@@ -80,6 +81,8 @@ pub struct Finished {
     pub shots_due: u64,
     pub refused: Totals,
     pub unopened: u64,
+    /// CPU time of the thread, with what the kernel did in its name.
+    pub cpu_ns: u64,
     pub clock_samples: ClockSamples,
 }
 
@@ -101,7 +104,7 @@ impl Generator {
     /// Joins, then does what it is told until it is told to stop.
     pub fn run(mut self, commands: &Receiver<Command>, messages: &Sender<Message>) {
         // Without, the kernel may wake us 50 µs late; late sends would show it.
-        let _ = redpkt::net::affinity::precise_timers();
+        let _ = precise_timers();
         if !self.join(commands, messages) {
             return;
         }
@@ -137,12 +140,12 @@ impl Generator {
                     sockets: self.sockets.counters(),
                     clock_samples: self.crowd.clock_samples.clone(),
                 });
+                if is_done {
+                    return true;
+                }
                 if !matches!(commands.try_recv(), Err(TryRecvError::Empty)) {
                     return false;
                 }
-            }
-            if is_done {
-                return true;
             }
             self.sleep_until(self.clock.now().mono_ns + TICK_NS);
         }
@@ -170,7 +173,7 @@ impl Generator {
     }
 
     fn measure(&mut self, measure: &Measure, messages: &Sender<Message>) {
-        let sockets_before = self.sockets.counters();
+        let (sockets_before, cpu_before_ns) = (self.sockets.counters(), thread_cpu_ns());
         self.crowd.forget_unopened();
         self.crowd.set_open_share(measure.open_share);
         let mut seconds = Seconds::new(measure, sockets_before);
@@ -192,6 +195,7 @@ impl Generator {
             shots_due,
             refused: totals.since(&self.refused_before),
             unopened: self.crowd.forget_unopened(),
+            cpu_ns: thread_cpu_ns() - cpu_before_ns,
             clock_samples: self.crowd.clock_samples.clone(),
         })));
         self.refused_before = totals;

@@ -64,10 +64,11 @@ impl JoinWatch {
     }
 
     /// How it went.
-    pub fn joins(&self, seconds: f64) -> Joins {
+    pub fn joins(&self, options: &RunOptions, seconds: f64) -> Joins {
         Joins {
             sessions: self.joined(),
             seconds,
+            peers: options.source_ports as u64,
             refusals: self.threads.iter().map(|(joins, ..)| joins.refusals).sum(),
             shakes_per_s: self.threads.iter().map(|(joins, ..)| joins.shakes_per_s).max().unwrap_or(0),
         }

@@ -9,6 +9,7 @@
 //! | `generator` | one thread: its sockets and the turns it takes |
 //! | `crowd` | its users: sessions, what they wait for (`wheel`), what came of it (`book`) |
 //! | `clock` | our clock, and how far it is from the server's |
+//! | `console`, `spectrum`, `output` | what a person sees, and the files |
 //! | `report`, `check`, `tally` | what a run found out; whether it can be true; what each user was told about money |
 //! | `host`, `kernel`, `server_side` | the machine, its UDP counters, the server's counters |
 
@@ -16,6 +17,7 @@ mod args;
 mod book;
 mod check;
 mod clock;
+mod console;
 mod crowd;
 mod fleet;
 mod gather;
@@ -24,23 +26,30 @@ mod host;
 mod joining;
 mod kernel;
 mod options;
+mod output;
 mod report;
 mod schedule;
 mod server_side;
+mod spectrum;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod wheel;
 
 pub use args::RunArgs;
+pub use console::{Console, summary};
 pub use fleet::Fleet;
 pub use host::Host;
 pub use kernel::{KernelCheck, UdpCounters};
-pub use options::{BadWire, RunOptions};
+pub use options::RunOptions;
+pub use output::Outputs;
 pub use report::{
     Check, Joins, Opens, Percentiles, RefusedFrames, Report, ScheduleKept, Second, Shakes, SocketTrouble,
 };
 pub use schedule::{Arrivals, Rate};
 pub use server_side::ServerSide;
-pub use tally::{Outcome, Row};
+pub use spectrum::{text as spectrum, write_hgrm};
+pub use tally::{Outcome, Row, write_rows};
 
 use redpkt::cli::Failure;
 
@@ -77,7 +86,20 @@ pub fn execute(options: &RunOptions, progress: &mut dyn FnMut(Progress)) -> Resu
 }
 
 /// Runs the command.
+#[expect(clippy::needless_pass_by_value, reason = "all commands take their options alike")]
 pub fn run(args: RunArgs) -> Result<(), Failure> {
-    let options = args.options()?;
-    execute(&options, &mut |_| ()).map(|_| ())
+    let (options, outputs) = (args.options()?, args.outputs());
+    outputs.prepare()?;
+    let mut console = Console::new(args.is_quiet());
+    let report = execute(&options, &mut |progress| console.show(&progress))?;
+    outputs.write(&report)?;
+    if outputs.takes_stdout() {
+        eprint!("{}", summary(&report));
+    } else {
+        print!("{}", summary(&report));
+    }
+    match report.check.ok {
+        true => Ok(()),
+        false => Err(Failure::check(format!("the check failed: {}", report.check.problems.join("; ")))),
+    }
 }

@@ -1,6 +1,7 @@
 //! What a run is told, checked.
 
 use super::schedule::{Arrivals, Rate};
+use crate::relay::{PEERS_MAX, RelayOptions};
 use redpkt::cli::Failure;
 use redpkt_proto::FRAMES_PER_DATAGRAM_MAX;
 use redpkt_proto::keyring::KeyRing;
@@ -50,7 +51,7 @@ pub struct RunOptions {
     pub source_ports: usize,
     /// How shots are spread in time.
     pub arrivals: Arrivals,
-    /// Seed of random arrivals and of a bad wire.
+    /// Seed of random arrivals.
     pub seed: u64,
     /// Whether runs of datagrams of one socket cross the kernel as one system packet.
     pub gso: bool,
@@ -74,22 +75,8 @@ pub struct RunOptions {
     pub http: Option<String>,
     /// Whether plain misses are kept for the tally too.
     pub tally_misses: bool,
-    /// A bad wire between us and the server.
-    pub wire: Option<BadWire>,
-}
-
-/// What happens to datagrams on their way, in both directions.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct BadWire {
-    /// Share of datagrams lost, 0 to 1.
-    pub loss: f64,
-    /// Share of datagrams delivered twice, 0 to 1.
-    pub duplicate: f64,
-    /// Share of datagrams that others overtake, 0 to 1.
-    pub reorder: f64,
-    /// Time that every datagram takes longer.
-    #[serde(serialize_with = "as_text")]
-    pub delay: Duration,
+    /// A relay of our own between us and the server, and what it does to datagrams.
+    pub wire: Option<RelayOptions>,
 }
 
 impl RunOptions {
@@ -114,7 +101,7 @@ impl RunOptions {
             join_window: 512,
             threads: 1,
             cores: Vec::new(),
-            spin: Duration::ZERO,
+            spin: Duration::from_micros(20),
             align: Duration::from_secs(1),
             http: None,
             tally_misses: false,
@@ -161,20 +148,10 @@ impl RunOptions {
                 self.threads
             )));
         }
-        self.wire.map_or(Ok(()), |wire| wire.check())
-    }
-}
-
-impl BadWire {
-    fn check(&self) -> Result<(), Failure> {
-        for (option, share) in
-            [("--loss", self.loss), ("--duplicate", self.duplicate), ("--reorder", self.reorder)]
-        {
-            if !(0.0..=1.0).contains(&share) {
-                return Err(Failure::usage(format!("{option} {share}: a share from 0 to 1 is allowed")));
-            }
+        if self.wire.is_some() {
+            within("--source-ports", self.source_ports as u64, 1, PEERS_MAX as u64)?;
         }
-        within_time("--delay", self.delay, Duration::ZERO, Duration::from_secs(60))
+        Ok(())
     }
 }
 
@@ -212,7 +189,8 @@ mod tests {
     #[test]
     fn bad_values_name_their_option() {
         good().check().unwrap();
-        let bad: [(&str, fn(&mut RunOptions)); 17] = [
+        type Spoil = fn(&mut RunOptions);
+        let bad: [(&str, Spoil); 17] = [
             ("--users 0:", |options| options.users = 0),
             ("--users 3:", |options| (options.users, options.threads) = (3, 4)),
             ("--first-user ", |options| options.first_user = u64::MAX),
@@ -229,7 +207,9 @@ mod tests {
             ("--deadline 0ns:", |options| options.deadline = Duration::ZERO),
             ("--mix open=1.5:", |options| options.open_share = 1.5),
             ("--cores:", |options| options.cores = vec![0, 1]),
-            ("--loss 2:", |options| options.wire = Some(BadWire { loss: 2.0, ..BadWire::default() })),
+            ("--source-ports 5000:", |options| {
+                (options.wire, options.source_ports) = (Some(RelayOptions::default()), 5_000);
+            }),
         ];
         for (start, spoil) in bad {
             let mut options = good();

@@ -69,6 +69,9 @@ pub struct Report {
     pub joins_per_s: f64,
     /// How long that took, in seconds.
     pub join_seconds: f64,
+    /// CPU time of this side's threads for each request made, in ns. On loopback the kernel's receive work
+    /// for the server is charged to them too.
+    pub cpu_ns_per_request: f64,
     /// The server's clock minus ours in ms, from the samples with the shortest round trips.
     pub clock_offset_ms: Option<i64>,
     /// What our sessions refused of what came.
@@ -175,6 +178,8 @@ pub struct Second {
     pub timeouts: u64,
     /// Requests made.
     pub offered: u64,
+    /// Whether datagrams crossed the kernel in runs; then PPS are not system packets.
+    pub gso: bool,
 }
 
 /// How well the schedule was kept. A shot is one user's datagram of K requests.
@@ -182,7 +187,7 @@ pub struct Second {
 pub struct ScheduleKept {
     /// Shots due in the run's time.
     pub shots_due: u64,
-    /// Shots made.
+    /// Shots whose turn came in the run's time, also where the session could not take them.
     pub shots_fired: u64,
     /// Requests due in the run's time.
     pub requests_due: u64,
@@ -205,6 +210,8 @@ pub struct Joins {
     pub seconds: f64,
     /// Refusals that were overcome by trying again.
     pub refusals: u64,
+    /// Source ports they came from.
+    pub peers: u64,
     /// Shakes that the server answers each user in a second; 0 is no limit.
     pub shakes_per_s: u16,
 }

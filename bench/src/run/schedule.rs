@@ -103,13 +103,8 @@ impl Share {
     }
 
     /// How many users it has.
-    pub fn len(&self) -> u64 {
+    pub fn count(&self) -> u64 {
         (self.users + self.parts - 1 - self.part) / self.parts
-    }
-
-    /// Whether it has none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// Which of all users its user `local` is.
@@ -141,7 +136,7 @@ impl Turns {
         let inverse = inverse(stride(share.users), share.users);
         let offset = |local| u128::from(share.global(local)) * u128::from(inverse) % u128::from(share.users);
         let mut turns: Box<[(u32, u32)]> =
-            (0..share.len() as u32).map(|local| (offset(local) as u32, local)).collect();
+            (0..share.count() as u32).map(|local| (offset(local) as u32, local)).collect();
         turns.sort_unstable();
         Turns { share, turns }
     }

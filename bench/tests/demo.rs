@@ -1,0 +1,20 @@
+//! `demo` as a command: both sides agree, and nothing is left.
+
+use std::process::Command;
+
+/// Expect: exit code 0, a line for each second, a verdict, and no file left behind.
+#[test]
+fn a_small_demo_ends_well_and_leaves_nothing() {
+    let temporary = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_redpkt-bench"))
+        .args(["demo", "--users=300", "--qps=500", "--seconds=2"])
+        .env("TMPDIR", temporary.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let failed = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}{failed}");
+    assert!(said.contains("300 sessions opened") && said.contains("shakes answered"), "{said}");
+    assert!(said.lines().last().is_some_and(|line| line.starts_with("OK: ")), "{said}");
+    assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0);
+}

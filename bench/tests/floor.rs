@@ -1,0 +1,53 @@
+//! `floor` as a command: its exit code and what its JSON promises.
+
+use serde_json::Value;
+use std::process::Command;
+
+/// Expect: both variants under both loads, spreads in order, one ratio, and whoever reads it learns on what
+/// it was measured.
+#[test]
+fn floor_writes_what_the_contract_says() {
+    let output = Command::new(env!("CARGO_BIN_EXE_redpkt-bench"))
+        .args(["floor", "--pairs=2", "--seconds=0.1", "--users=300", "--source-ports=3"])
+        .args(["--outstanding=16", "--rate=2000", "--json=-"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    for comparison in [&report, &report["fixed_rate"]] {
+        assert_eq!(comparison["pairs"], 2);
+        for (variant, name) in ["echo_mmsg", "redpkt_mmsg"].into_iter().enumerate() {
+            let variant = &comparison["variants"][variant];
+            assert_eq!(variant["name"], name);
+            for field in ["answers_per_s", "cpu_ns_per_answer", "machine_ns_per_answer", "p50_us", "p99_us"] {
+                assert_spread(&variant[field]);
+            }
+        }
+        let ratio = &comparison["ratios"]["redpkt_mmsg"];
+        assert_spread(&ratio["answers"]);
+        assert_spread(&ratio["cpu"]);
+    }
+    assert_eq!(report["settings"]["outstanding"], 16);
+    assert!(report["host"]["commit"].is_string());
+}
+
+fn assert_spread(spread: &Value) {
+    let [min, median, max] = ["min", "median", "max"].map(|field| spread[field].as_f64().unwrap());
+    assert!(min >= 0.0 && min <= median && median <= max, "{spread}");
+}
+
+/// Expect: one line that names the option, and exit code 2.
+#[test]
+fn options_that_cannot_be_are_refused() {
+    for (arguments, names) in [
+        (["--users=10", "--outstanding=6"], "--outstanding 6"),
+        (["--outstanding=0", "--rate=0"], "--outstanding 0 and --rate 0"),
+        (["--seconds=0", "--pairs=1"], "--seconds 0"),
+    ] {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_redpkt-bench")).arg("floor").args(arguments).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(names), "{said}");
+    }
+}
