@@ -69,7 +69,11 @@ impl Fleet {
 
     fn start(options: &RunOptions) -> Result<Fleet, Failure> {
         let (sender, messages) = channel();
-        let place = if options.wire.is_some() { Place::BehindRelay } else { Place::of(options.target) };
+        let place = match (&options.wire, options.gso) {
+            (Some(_), _) => Place::BehindRelay,
+            (None, true) => Place::BehindRuns,
+            (None, false) => Place::of(options.target),
+        };
         let clock = Clock::start();
         let relay = options.wire.map(|wire| Relay::start(options.target, wire)).transpose()?;
         let target = relay.as_ref().map_or(options.target, Relay::addr);

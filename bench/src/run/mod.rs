@@ -4,7 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | `args`, `options` | the command line; what it means, checked |
-//! | `schedule` | who shakes when, on every host alike |
+//! | `schedule`, `stride` | who shakes when, on every host alike |
 //! | `fleet` | all threads: opening sessions (`joining`), a run, what they found out (`gather`) |
 //! | `generator` | one thread: its sockets and the turns it takes |
 //! | `crowd` | its users: sessions, what they wait for (`wheel`), what came of it (`book`) |
@@ -31,6 +31,7 @@ mod report;
 mod schedule;
 mod server_side;
 mod spectrum;
+mod stride;
 mod tally;
 #[cfg(test)]
 mod tests;
