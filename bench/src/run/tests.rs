@@ -59,7 +59,7 @@ fn a_run_adds_up_on_both_sides() {
     assert_eq!((report.timeouts, report.shake.miss + report.shake.win), (0, 3_000));
     assert!(report.shake.win > 0 && report.open.ok == report.shake.win && report.open.fen > 0);
     assert_eq!(report.latency.len(), 3_000);
-    let stats = server.stop().unwrap();
+    let stats = server.stop().0;
     assert_eq!((stats.shake.win, stats.shake.miss), (report.shake.win, report.shake.miss));
     assert_eq!((stats.open.ok, stats.open.fen), (report.open.ok, report.open.fen));
 }
@@ -127,7 +127,7 @@ fn a_fleet_runs_again() {
         assert_eq!(report.shake.sent, qps * 3 / 10);
     }
     drop(fleet);
-    assert_eq!(server.stop().unwrap().joins, 300);
+    assert_eq!(server.stop().0.joins, 300);
 }
 
 /// Expect: at 20% loss each way, with duplicates and reordering, every request ends known and nothing is
@@ -141,7 +141,7 @@ fn a_bad_wire_changes_no_answer() {
     assert!(report.check.ok, "{:?}", report.check);
     assert_eq!((report.shake.sent, report.timeouts), (500, 0));
     assert!(report.retransmits > 50 && report.kernel_udp.agrees.is_none());
-    let stats = server.stop().unwrap();
+    let stats = server.stop().0;
     assert_eq!((stats.shake.win, stats.open.fen), (report.shake.win, report.open.fen));
 }
 
