@@ -182,8 +182,14 @@ impl Session {
         Ok(())
     }
 
-    /// KEEPALIVE came back. Its token is our clock when it was sent, and the seal says that it is ours.
+    /// KEEPALIVE came back. Its token is our clock when it was sent, and the seal says that it is ours; 0
+    /// answers PATH_OK, is no time, and says that the address is proved.
     fn kept_alive(&mut self, now: Now, body: &Keepalive, events: &mut Vec<Event>) -> Result<(), Rejected> {
+        if body.token.get() == 0 {
+            self.prove_path = false;
+            (self.keepalive_sent_ns, self.keepalive_tries) = (0, 0);
+            return Ok(());
+        }
         if self.keepalive_sent_ns == 0 {
             return Err(Rejected::Late);
         }
