@@ -5,12 +5,21 @@
 
 use crate::frame::{Direction, Frame};
 use aegis::aegis128l::Aegis128L;
+use subtle::ConstantTimeEq;
 use zerocopy::IntoBytes;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-/// The key of one session: 16 bytes. Never printed.
-#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+/// The key of one session: 16 bytes. Never printed; compared in constant time.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct SessionKey([u8; 16]);
+
+impl PartialEq for SessionKey {
+    fn eq(&self, other: &SessionKey) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for SessionKey {}
 
 impl SessionKey {
     /// A key of these bytes.
@@ -80,6 +89,17 @@ mod tests {
         assert_ne!(frame.body[..8], 5u64.to_le_bytes());
         assert_eq!(open(&key, &mut frame), Ok(()));
         assert_eq!(frame.body::<Keepalive>().token.get(), 5);
+    }
+
+    #[test]
+    fn keys_are_equal_only_if_all_bytes_are() {
+        let key = SessionKey([3; 16]);
+        assert_eq!(key, SessionKey([3; 16]));
+        for at in 0..16 {
+            let mut bytes = [3; 16];
+            bytes[at] ^= 1;
+            assert_ne!(key, SessionKey(bytes));
+        }
     }
 
     proptest! {
