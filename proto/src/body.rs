@@ -211,7 +211,7 @@ pub enum Status {
     Ok = 0,
     /// Done: the SHAKE won nothing.
     Miss = 1,
-    /// Not executed; the same req may be sent again after the retry-after.
+    /// Not executed by this attempt; the same req may be sent again after the retry-after.
     Busy = 2,
     /// The req is below the window, or its answer is no longer kept. Not executed now.
     TooOld = 3,
@@ -223,7 +223,7 @@ pub enum Status {
     UnknownPacket = 6,
     /// The packet is for somebody else.
     NotInvited = 7,
-    /// Nothing is left of the packet.
+    /// Nothing is left for this user, of a packet that he did not open.
     Empty = 8,
     /// The packet's time is over.
     Expired = 9,

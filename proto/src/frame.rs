@@ -24,7 +24,7 @@ pub struct Header {
     pub op: u8,
     /// See [`flags`].
     pub flags: u8,
-    /// 16 × log2 of the server's queueing time in µs, at most 255; 0 in client frames.
+    /// 16 × log2 of what the server takes for its queueing time, in µs, at most 255; 0 in client frames.
     pub load_level: u8,
 }
 

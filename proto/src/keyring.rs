@@ -53,14 +53,18 @@ impl KeyRing {
         KeyRing { keys: vec![ServerKey { id: 1, bytes }] }
     }
 
-    /// This ring with a new key on top, under the smallest free id.
+    /// This ring with a new key on top, under the highest id and one; beyond 255, under the smallest free id
+    /// from 1. So the id of a removed key comes again late: a ticket of that key is then refused for its key,
+    /// which tells its holder to get another, and not dropped for a wrong tag.
     pub fn with_new_key(&self, rng: &mut crate::Rng) -> Result<KeyRing, KeyFileError> {
         if self.keys.len() == KEYS_MAX {
             return Err(KeyFileError::TooMany);
         }
         let mut next = KeyRing::generate(rng);
         let taken = |id: u8| self.keys.iter().any(|key| key.id == id);
-        next.keys[0].id = (1..=u8::MAX).find(|id| !taken(*id)).expect("at most 8 ids are taken");
+        let highest = self.ids().max().expect("a ring holds a key");
+        let free = highest.checked_add(1).or_else(|| (1..=u8::MAX).find(|id| !taken(*id)));
+        next.keys[0].id = free.expect("at most 8 ids are taken");
         next.keys.extend(self.keys.iter().cloned());
         Ok(next)
     }
@@ -103,7 +107,8 @@ impl KeyRing {
         Some(TicketSecret::derive(&key.bytes, user, fields))
     }
 
-    /// A new ticket for `user` that ends `expiry_s` seconds after 1970.
+    /// A new ticket for `user` that ends `expiry_s` seconds after 1970. User 0 is no user: callers give it
+    /// none, and a server drops what it says.
     pub fn issue(&self, user: u64, expiry_s: u32, rng: &mut crate::Rng) -> Ticket {
         let mut nonce = [0; 7];
         rng.fill_bytes(&mut nonce);
@@ -151,6 +156,20 @@ mod tests {
         assert_eq!(new.secret(5, &ticket.fields).as_ref(), Some(&ticket.secret));
         assert_eq!(new.issue(5, 100, &mut rng).fields.key_id, 2);
         assert_eq!(old.secret(5, &new.issue(5, 100, &mut rng).fields), None);
+    }
+
+    /// Expect: the id of a removed key is not given to the next one, as long as there are higher ids.
+    #[test]
+    fn the_id_of_a_removed_key_is_not_soon_used_again() {
+        let (_, mut rng) = ring();
+        let key = "00".repeat(32);
+        for (ids, next) in
+            [(&[3][..], 4), (&[9, 8, 2], 10), (&[0], 1), (&[254, 1], 255), (&[255], 1), (&[255, 1, 2], 3)]
+        {
+            let text: String = ids.iter().map(|id| format!("{id} {key}\n")).collect();
+            let ring = KeyRing::parse(&text).unwrap().with_new_key(&mut rng).unwrap();
+            assert_eq!(ring.ids().next(), Some(next), "{ids:?}");
+        }
     }
 
     #[test]

@@ -4,12 +4,22 @@ use crate::body::TicketFields;
 use crate::derive::{Label, keyed};
 use std::fmt;
 use std::str::FromStr;
+use subtle::ConstantTimeEq;
 use zerocopy::{FromBytes, IntoBytes};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-/// What proves a ticket: 32 bytes known to its holder, and to whoever holds the server key. Never printed.
-#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+/// What proves a ticket: 32 bytes known to its holder, and to whoever holds the server key. Never printed;
+/// compared in constant time.
+#[derive(Clone, Zeroize, ZeroizeOnDrop)]
 pub struct TicketSecret([u8; 32]);
+
+impl PartialEq for TicketSecret {
+    fn eq(&self, other: &TicketSecret) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for TicketSecret {}
 
 impl TicketSecret {
     /// The secret of a ticket: keyed hash under the server key, over user and ticket fields.
@@ -102,6 +112,17 @@ mod tests {
             TicketSecret::derive(&[9; 32], user, &TicketFields { nonce: [0; 7], ..fields }),
         ];
         assert!(others.iter().all(|other| *other != secret));
+    }
+
+    #[test]
+    fn secrets_are_equal_only_if_all_bytes_are() {
+        let secret = TicketSecret([5; 32]);
+        assert_eq!(secret, TicketSecret([5; 32]));
+        for at in 0..32 {
+            let mut bytes = [5; 32];
+            bytes[at] ^= 1;
+            assert_ne!(secret, TicketSecret(bytes));
+        }
     }
 
     #[test]

@@ -23,7 +23,8 @@ impl Now {
     }
 
     /// The session number of a join at this time: steps of [`SESSION_STEP_MS`] since
-    /// [`SESSION_EPOCH_WALL_MS`]. It grows with time, so it grows with every join, also across restarts.
+    /// [`SESSION_EPOCH_WALL_MS`]. It grows with `wall_ms`, so a caller whose wall clock may be set back gives a
+    /// time that is only slewed towards it.
     pub fn session_number(self) -> u32 {
         (self.wall_ms.saturating_sub(SESSION_EPOCH_WALL_MS) / SESSION_STEP_MS) as u32
     }

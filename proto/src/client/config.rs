@@ -24,6 +24,10 @@ pub struct Config {
     /// A session that has heard nothing for this long while it joins shows [`Offline`](super::Hint::Offline),
     /// in ns. 10 s. It goes on trying.
     pub join_deadline_ns: u64,
+    /// A session that was refused for its version or ticket asks again after this, or after the server's wish
+    /// if that is longer, and a random time of up to as long again, in ns. 20 s, so 30 s in the mean: anyone on
+    /// the path can write such a refusal, so it must not end a session; and a true one costs a server little.
+    pub refused_wait_ns: u64,
     /// A request's timeout is doubled at most this often while answers come. 2: a request that is alone in
     /// flight cannot tell loss from congestion. Where a fifth of all datagrams is lost each way, two dozen
     /// transmissions within the deadline make it surely answered; doubling on would leave it nine.
@@ -50,6 +54,7 @@ impl Default for Config {
             frames_per_datagram: FRAMES_PER_DATAGRAM_MAX as u8,
             rejoin_wait_ns_max: 1_000 * MS,
             join_deadline_ns: 10_000 * MS,
+            refused_wait_ns: 20_000 * MS,
             doublings_max: 2,
             doublings_max_suspect: 4,
             silence_ns_min: 3_000 * MS,

@@ -73,13 +73,15 @@ pub enum Event {
         /// Shakes that get answered in a second; 0 means no limit.
         shakes_per_s: u16,
     },
-    /// The server does not let this user join now.
+    /// The server does not let this user join now. Comes again each time the session asks and is refused.
     JoinRefused {
         /// Why.
         code: RefusalCode,
         /// The server's wish, in ms.
         retry_after_ms: u32,
-        /// Whether the session tries again by itself. If not, it needs another ticket or another version.
+        /// Whether waiting helps. If not, nothing will change without another ticket or another version, so
+        /// tell the user. The session asks again all the same, after about half a minute, because a refusal
+        /// is no proof and may be forged; an earlier session that still lives goes on meanwhile.
         retries: bool,
     },
     /// A call has ended; exactly one for each.

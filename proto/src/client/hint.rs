@@ -9,7 +9,7 @@ pub enum Hint {
     Busy,
     /// There is no session, or it has gone silent: "connecting".
     Reconnecting,
-    /// Nothing was heard for long, or the server refused for good: "no connection".
+    /// Nothing was heard for long, or the server refused the ticket or the version: "no connection".
     Offline,
 }
 
@@ -20,7 +20,7 @@ const BUSY_LOAD_LEVEL: u8 = 16 * 14;
 /// What a hint is made of.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Facts {
-    /// Refused for good, and no earlier session that lives.
+    /// The ticket or the version is refused, and no earlier session lives.
     pub refused: bool,
     /// Joining, for the first time or again.
     pub joining: bool,

@@ -100,6 +100,11 @@ impl Joining {
         self.due_ns = now.mono_ns;
     }
 
+    /// Whether it was begun: whether a frame of it was sent.
+    pub fn is_begun(&self) -> bool {
+        self.phase == Phase::Join || self.tries > 0
+    }
+
     /// Whether this phase's frame was sent, so that its answer can come.
     pub fn awaits(&self, phase: Phase) -> bool {
         self.phase == phase && self.tries > 0

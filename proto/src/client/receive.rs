@@ -102,6 +102,7 @@ impl Session {
             self.rto.sample(rtt_ns);
         }
         joining.challenged(now, frame.body::<Challenge>().cookie);
+        self.refused = false;
         self.silent_since_ns = now.mono_ns.max(1);
         Ok(())
     }
@@ -131,6 +132,7 @@ impl Session {
         self.frames_per_datagram = frames_max.clamp(1, FRAMES_PER_DATAGRAM_MAX as u8);
         (self.keepalive_sent_ns, self.keepalive_tries, self.silent_since_ns) = (0, 0, 0);
         (self.path_cookie, self.prove_path, self.stale, self.busy) = (None, false, false, false);
+        self.refused = false;
         self.tags = [[0; 8]; 2];
         self.load_level = frame.header.load_level;
         self.in_flight.resume(now);
@@ -158,7 +160,8 @@ impl Session {
         Ok(())
     }
 
-    /// ERROR: no session for us, now or ever. Believed only of one who has seen our handshake frame.
+    /// ERROR: no session for us now. Believed only of one who has seen our handshake frame, and never for good:
+    /// whoever is on the path has seen it too.
     fn refused(
         &mut self,
         now: Now,
@@ -171,9 +174,10 @@ impl Session {
         let code = code.ok_or(Rejected::Unexpected)?;
         let retry_after_ms = refusal.retry_after_ms.get().min(UNSEALED_RETRY_AFTER_MS_MAX);
         let retries = matches!(code, RefusalCode::Full | RefusalCode::Busy);
-        let wait_ns = (u64::from(retry_after_ms) * MS).max(self.config.rto_ns_initial);
+        let wait_ns_min = if retries { self.config.rto_ns_initial } else { self.config.refused_wait_ns };
+        let wait_ns = (u64::from(retry_after_ms) * MS).max(wait_ns_min);
         let due_ns = now.mono_ns.saturating_add(wait_ns).saturating_add(below(rng, wait_ns));
-        self.joining = retries.then(|| Joining::at(due_ns, rng));
+        self.joining = Some(Joining::at(due_ns, rng));
         (self.refused, self.busy) = (!retries, retries);
         if retries {
             self.silent_since_ns = 0;
@@ -182,8 +186,14 @@ impl Session {
         Ok(())
     }
 
-    /// KEEPALIVE came back. Its token is our clock when it was sent, and the seal says that it is ours.
+    /// KEEPALIVE came back. Its token is our clock when it was sent, and the seal says that it is ours; 0
+    /// answers PATH_OK, is no time, and says that the address is proved.
     fn kept_alive(&mut self, now: Now, body: &Keepalive, events: &mut Vec<Event>) -> Result<(), Rejected> {
+        if body.token.get() == 0 {
+            self.prove_path = false;
+            (self.keepalive_sent_ns, self.keepalive_tries) = (0, 0);
+            return Ok(());
+        }
         if self.keepalive_sent_ns == 0 {
             return Err(Rejected::Late);
         }

@@ -54,7 +54,8 @@ pub struct Session {
     pub(super) stale: bool,
     /// The server's last word was Busy: on a request, or on joining.
     pub(super) busy: bool,
-    /// Refused for good.
+    /// The server's last word on joining was that ticket or version are refused, and nothing authentic came
+    /// since.
     pub(super) refused: bool,
 }
 
@@ -126,7 +127,8 @@ impl Session {
         if let Some(joining) = &self.joining {
             at(joining.due_ns);
             if self.silent_since_ns != 0 && self.hint != Hint::Offline {
-                at(self.silent_since_ns.saturating_add(self.config.join_deadline_ns));
+                let offline_ns = if self.refused { self.silence_ns() } else { self.config.join_deadline_ns };
+                at(self.silent_since_ns.saturating_add(offline_ns));
             }
         } else if let Some(suspect_ns) = self.suspect_ns() {
             at(suspect_ns);
@@ -156,7 +158,7 @@ impl Session {
 
     /// Whether there is a session and no other is being asked for: whether calls are taken.
     pub fn is_joined(&self) -> bool {
-        self.key.is_some() && self.joining.is_none() && !self.stale
+        self.may_send() && !self.is_joining()
     }
 
     /// Whose session it is.
@@ -184,7 +186,7 @@ impl Session {
         self.hint
     }
 
-    /// The load level of the newest answer: 16 × log2 of the server's queueing time in µs.
+    /// The load level of the newest answer: 16 × log2 of what the server takes for its queueing time, in µs.
     pub fn load_level(&self) -> u8 {
         self.load_level
     }
@@ -214,9 +216,16 @@ impl Session {
         self.key.is_some() && !self.stale
     }
 
-    /// Asks for a new session, unless that is being done or is without hope.
+    /// Whether a new session is being asked for. Not while one that was refused waits to ask again and the
+    /// old one may live: that goes on as if nothing was said.
+    fn is_joining(&self) -> bool {
+        let goes_on = self.refused && self.may_send();
+        self.joining.as_ref().is_some_and(|joining| joining.is_begun() || !goes_on)
+    }
+
+    /// Asks for a new session, unless that is being done or will be.
     pub(super) fn rejoin_at(&mut self, due_ns: u64, rng: &mut crate::Rng) {
-        if self.joining.is_none() && !self.refused {
+        if self.joining.is_none() {
             self.joining = Some(Joining::at(due_ns, rng));
             self.busy = false;
         }
@@ -226,6 +235,7 @@ impl Session {
     pub(super) fn heard(&mut self, now: Now) {
         let waits = self.in_flight.is_awaiting() || self.keepalive_sent_ns != 0;
         self.silent_since_ns = if waits { now.mono_ns } else { 0 };
+        self.refused = false;
         let is_decided = self.joining.as_ref().is_some_and(|joining| joining.phase == Phase::Join);
         if !is_decided && !self.is_used_up() {
             self.joining = None;
@@ -235,7 +245,7 @@ impl Session {
 
     /// When the keepalive timer runs out: for the next one, or for the one that has no answer.
     pub(super) fn keepalive_due_ns(&self) -> u64 {
-        if self.joining.is_some() {
+        if self.is_joining() {
             u64::MAX
         } else if self.keepalive_sent_ns != 0 {
             let tries = u32::from(self.keepalive_tries).max(1);
@@ -252,19 +262,23 @@ impl Session {
 
     /// When the session becomes suspect if nothing is heard.
     fn suspect_ns(&self) -> Option<u64> {
-        let is_live = self.key.is_some() && self.joining.is_none() && !self.refused;
-        (is_live && self.silent_since_ns != 0)
-            .then(|| self.silent_since_ns.saturating_add(self.config.silence_ns(self.rto_ns())))
+        let is_live = self.key.is_some() && self.joining.is_none();
+        (is_live && self.silent_since_ns != 0).then(|| self.silent_since_ns.saturating_add(self.silence_ns()))
+    }
+
+    /// How long nothing may be heard before the session counts as dead, in ns.
+    fn silence_ns(&self) -> u64 {
+        self.config.silence_ns(self.rto_ns())
     }
 
     /// Emits the hint if it is another than before.
     pub(super) fn show_hint(&mut self, now: Now, events: &mut Vec<Event>) {
         let is_silent_for =
             |ns| self.silent_since_ns != 0 && now.mono_ns.saturating_sub(self.silent_since_ns) >= ns;
-        let is_dead = !self.may_send() || is_silent_for(self.config.silence_ns(self.rto_ns()));
+        let is_dead = !self.may_send() || is_silent_for(self.silence_ns());
         let hint = Hint::of(Facts {
             refused: self.refused && is_dead,
-            joining: self.joining.is_some() || self.key.is_none(),
+            joining: self.is_joining() || self.key.is_none(),
             long_silent: is_silent_for(self.config.join_deadline_ns),
             busy: self.busy,
             load_level: self.load_level,

@@ -85,17 +85,87 @@ fn a_full_server_is_asked_again_after_its_retry_after() {
     assert_eq!(world.hints(), [Hint::Busy, Hint::Smooth]);
 }
 
-/// Expect: a ticket that has ended is not shown again.
+/// Expect: a refused ticket is shown again 20 s to 40 s later, in a handshake of its own; each refusal is told;
+/// when the server thinks better of it the session joins.
 #[test]
-fn a_refused_ticket_ends_the_session_for_good() {
+fn a_refused_ticket_is_shown_again_after_a_while() {
     for code in [RefusalCode::Version, RefusalCode::TicketExpired, RefusalCode::TicketKey] {
         let mut world = World::new(6, Config::default(), FINE);
         world.server.refusal = Some((code, 0));
-        world.run_for_ms(60_000);
+        world.run_for_ms(19_900);
         let refused = Event::JoinRefused { code, retry_after_ms: 0, retries: false };
         assert_eq!(world.events, [refused, Event::Hint(Hint::Offline)]);
-        assert_eq!(world.session.timeout_ns(), u64::MAX);
+        world.run_for_ms(20_500);
+        let hellos: Vec<_> = world.sent.iter().map(|(at_ns, frames)| (*at_ns, frames[0].tag)).collect();
+        assert_eq!(hellos.len(), 2);
+        assert!((20_000 * MS..40_100 * MS).contains(&(hellos[1].0 - hellos[0].0)), "{hellos:?}");
+        assert_ne!(hellos[0].1, hellos[1].1, "a handshake begun again has a client random of its own");
+        assert_eq!(world.events, [refused, Event::Hint(Hint::Offline), refused]);
+        world.server.refusal = None;
+        world.run_for_ms(41_000);
+        assert!(world.session.is_joined());
+        assert_eq!(world.hints(), [Hint::Offline, Hint::Reconnecting, Hint::Smooth]);
     }
+}
+
+/// A world whose session fell silent, asked for another, and got a refusal for good from somebody on the path.
+fn refused_while_it_lives() -> (World, u64) {
+    let mut world = World::joined();
+    world.weather.loss_percent = 100;
+    let req = world.call(Call::Open { packet: 5 }).unwrap();
+    world.run_for_ms(3_200);
+    let hello = world.sent.iter().rev().find(|(_, frames)| frames[0].header.op == Op::Hello as u8);
+    let hello = hello.unwrap().1[0];
+    world.inject(&mut [refusal(Op::Error, RefusalCode::TicketExpired as u8, &hello, 0)]);
+    assert_eq!(world.session.hint(), Hint::Offline);
+    world.weather.loss_percent = 0;
+    world.sent.clear();
+    (world, req)
+}
+
+/// Expect: a session that lives takes calls and answers on, forgets the refusal when it hears a sealed frame,
+/// and can join again when it has to.
+#[test]
+fn a_refusal_does_not_end_a_session_that_lives() {
+    let (mut world, req) = refused_while_it_lives();
+    let shake = world.call(Call::Shake).unwrap();
+    world.run_for_ms(50_000);
+    let taken = Outcome::Known(Reply { status: Status::Ok, packet: 5, fen: 105 });
+    let mut outcomes = world.outcomes();
+    outcomes.sort_by_key(|(req, _)| *req);
+    assert_eq!(outcomes, [(req, taken), (shake, known(Status::Miss))]);
+    assert_eq!((world.session.hint(), world.joins()), (Hint::Smooth, 0));
+    assert!(world.sent_ms(Op::Hello).is_empty());
+    world.server.forget_session();
+    world.call(Call::Shake).unwrap();
+    world.run_for_ms(3_000);
+    assert_eq!((world.session.is_joined(), world.joins()), (true, 1));
+}
+
+/// Expect: an idle session that was refused finds out by its keepalive that it lives.
+#[test]
+fn an_idle_refused_session_finds_out_that_it_lives() {
+    let (mut world, _) = refused_while_it_lives();
+    world.weather.loss_percent = 100;
+    world.run_for_ms(10_000);
+    assert_eq!((world.session.in_flight(), world.session.hint()), (0, Hint::Offline));
+    world.weather.loss_percent = 0;
+    world.run_for_ms(60_000);
+    assert_eq!((world.session.hint(), world.session.is_joined()), (Hint::Smooth, true));
+}
+
+/// Expect: a session that was refused and is then told that it is lost waits, asks again and joins; the open
+/// that was under way ends at its deadline.
+#[test]
+fn a_refused_session_that_is_lost_joins_later() {
+    let (mut world, req) = refused_while_it_lives();
+    world.server.forget_session();
+    world.run_for_ms(16_000);
+    assert_eq!(world.outcomes(), [(req, Outcome::Unknown)]);
+    assert_eq!(world.session.hint(), Hint::Offline);
+    assert_eq!(world.call(Call::Shake), Err(CallError::NotJoined));
+    world.run_for_ms(25_000);
+    assert_eq!((world.session.is_joined(), world.session.hint()), (true, Hint::Smooth));
 }
 
 /// Expect: an ERROR that does not show our HELLO's tag is counted and changes nothing.

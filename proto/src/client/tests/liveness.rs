@@ -52,6 +52,27 @@ fn an_address_proves_itself() {
     assert_eq!(world.server.heard(Op::Keepalive), 1);
 }
 
+/// Expect: the KEEPALIVE that answers PATH_OK is not taken for the answer to another that is under way: its
+/// token of 0 is no time, so it samples neither the round trip nor the clock.
+#[test]
+fn the_word_that_an_address_is_proved_is_no_sample() {
+    let mut world = World::joined();
+    world.server.is_unproved = true;
+    let req = world.call(Call::Shake).unwrap();
+    world.run_for_ms(45);
+    assert_eq!(world.sent_ms(Op::PathOk).len(), 1);
+    let late = world.server.sealed(Op::Shake, &server::answer(req, Status::Miss));
+    world.inject(&mut [late]);
+    assert_eq!(world.sent_ms(Op::Keepalive).len(), 2);
+    let (rto_ns, unexpected) = (world.session.rto_ns(), world.session.counters().unexpected);
+    world.run_for_ms(16);
+    assert!(!world.server.is_unproved);
+    assert_eq!((world.session.rto_ns(), world.session.counters().unexpected), (rto_ns, unexpected));
+    assert!(!world.events.iter().any(|event| matches!(event, Event::Clock { .. })), "{:?}", world.events);
+    world.run_for_ms(1_000);
+    assert_eq!((world.sent_ms(Op::Keepalive).len(), world.server.heard(Op::PathOk)), (2, 1));
+}
+
 /// Expect: a server that has lost the session and cannot say so is asked with HELLO after the silence, while
 /// the request goes on; the rejoin ends it.
 #[test]

@@ -176,7 +176,8 @@ impl Server {
                 let cookie = frame.body::<PathProof>().cookie;
                 assert!(self.jar.check(&cookie, Purpose::Path, now, &self.path, USER, &nonce));
                 self.is_unproved = false;
-                None
+                let (token, server_wall_ms) = (0.into(), (now.wall_ms + 5_000).into());
+                Some(self.sealed(Op::Keepalive, &Keepalive { token, server_wall_ms, reserved: [0; 16] }))
             }
             _ => self.request(op, &frame.body()),
         }
