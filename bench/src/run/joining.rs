@@ -28,7 +28,8 @@ pub struct JoinWatch {
     grown: (u64, Instant),
     /// Sessions at the last look of a second, and when that was.
     told: (u64, Instant),
-    joins_per_s: f64,
+    /// Of the last whole second; `None` in the first.
+    joins_per_s: Option<f64>,
     next_tell: Instant,
 }
 
@@ -37,7 +38,7 @@ impl JoinWatch {
     pub fn new(threads: usize, users: u64) -> JoinWatch {
         let now = Instant::now();
         let threads = (0..threads).map(|_| Default::default()).collect();
-        JoinWatch { users, threads, grown: (0, now), told: (0, now), joins_per_s: 0.0, next_tell: now }
+        JoinWatch { users, threads, grown: (0, now), told: (0, now), joins_per_s: None, next_tell: now }
     }
 
     /// Takes in what a thread says.
@@ -82,13 +83,12 @@ impl JoinWatch {
         }
         let told_for = (now - self.told.1).as_secs_f64();
         if told_for >= 1.0 {
-            self.joins_per_s = (joined - self.told.0) as f64 / told_for;
+            self.joins_per_s = Some((joined - self.told.0) as f64 / told_for);
             self.told = (joined, now);
         }
         if now >= self.next_tell {
             self.next_tell = now + Duration::from_millis(100);
-            let joins_per_s =
-                if self.joins_per_s > 0.0 { self.joins_per_s } else { joined as f64 / told_for.max(0.001) };
+            let joins_per_s = self.joins_per_s.unwrap_or(joined as f64 / told_for.max(0.001));
             progress(Progress::Joining { joined, users: self.users, joins_per_s });
         }
         self.refused_for_good(options)?;
@@ -139,8 +139,7 @@ impl JoinWatch {
         let refused = self.threads.iter().find_map(|(joins, ..)| joins.refused);
         Err(match refused {
             Some(RefusalCode::Full) => Failure::machine(format!(
-                "{target} has no room for more than {joined} of {users} sessions; serve with --sessions {} or more",
-                options.users
+                "{target} has no room for more than {joined} of {users} sessions beside those that it has; serve with more --sessions"
             )),
             Some(code) => Failure::machine(format!(
                 "{target} opened {joined} of {users} sessions and then refused for {STALLED_FOR:?}: {code:?}"
