@@ -9,7 +9,8 @@ fn main() {
     };
     // Where a worktree keeps them: a path that does not exist would mean a new build each time.
     for watched in ["HEAD", "index", "logs/HEAD"] {
-        let path = git(&["rev-parse", "--git-path", watched]).filter(|path| std::path::Path::new(path).exists());
+        let path =
+            git(&["rev-parse", "--git-path", watched]).filter(|path| std::path::Path::new(path).exists());
         if let Some(path) = path {
             println!("cargo:rerun-if-changed={path}");
         }

@@ -91,10 +91,11 @@ pub struct Probe {
 impl Probe {
     fn of(qps: u64, report: &Report) -> Probe {
         let schedule = &report.schedule;
-        // What was not made because the server left too many unanswered is not the generator's fault.
-        let made = (schedule.shots_fired + schedule.window_full + schedule.not_joined).max(1) as f64;
-        let fired_share = made / schedule.shots_due.max(1) as f64;
-        let answered_share = report.first_try_answers_within_100ms as f64 / made;
+        // Shots fired are also those that a session could not take, because the server left too many
+        // unanswered: that is not the generator's fault.
+        let fired_share = schedule.shots_fired as f64 / schedule.shots_due.max(1) as f64;
+        let answered_share =
+            report.first_try_answers_within_100ms as f64 / schedule.shots_fired.max(1) as f64;
         let late_p99_us = schedule.late_us.p99;
         Probe {
             qps,

@@ -42,6 +42,13 @@ pub(super) struct Pending {
 
 const _: () = assert!(size_of::<Pending>() == 64);
 
+/// One sending of a request. Frames of one datagram were sent at the same time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Transmission {
+    seq: u32,
+    sent_ns: u64,
+}
+
 /// How long transmissions are waited for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timer {
@@ -139,9 +146,10 @@ impl Pending {
         }
     }
 
-    /// The seq of the transmission that echoes `attempt`.
-    pub fn seq(&self, attempt: u8) -> Option<u32> {
-        (self.attempt(attempt) == Attempt::Last).then_some(self.last_seq)
+    /// The transmission that echoes `attempt`, if it is the last one.
+    pub fn transmission(&self, attempt: u8) -> Option<Transmission> {
+        (self.attempt(attempt) == Attempt::Last)
+            .then_some(Transmission { seq: self.last_seq, sent_ns: self.last_sent_ns })
     }
 
     /// The server has not executed it, or cannot say: it is sent again after the server's wish or the
@@ -236,12 +244,15 @@ impl InFlight {
     /// Three such answers are proof enough (RFC 5681 §3.2, dupthresh). Where fewer than four requests were
     /// outstanding that many cannot come, so all others' answers are enough (RFC 5827 §3.2), but then only a
     /// smoothed round trip and a quarter after the transmission, because it may be reordering (RFC 8985 §6.2).
-    /// An open waits for the disk and a shake does not, so only opens overtake opens.
-    pub fn overtaken_by(&mut self, seq: u32, call: Call, now: Now, rto: &Rto) {
+    /// An open waits for the disk and a shake does not, so only opens overtake opens; and frames of one
+    /// datagram do not overtake each other, because a shake that wins waits and the others do not.
+    pub fn overtaken_by(&mut self, later: Transmission, call: Call, now: Now, rto: &Rto) {
         const DUPLICATES: u8 = 3;
         let awaiting = self.0.iter().filter(|pending| pending.is_awaiting()).count();
-        for pending in self.0.iter_mut().filter(|pending| pending.due == Due::Timer && pending.last_seq < seq)
-        {
+        let is_behind = |pending: &Pending| {
+            pending.due == Due::Timer && pending.last_seq < later.seq && pending.last_sent_ns < later.sent_ns
+        };
+        for pending in self.0.iter_mut().filter(|pending| is_behind(pending)) {
             if pending.is_open && call == Call::Shake {
                 continue;
             }

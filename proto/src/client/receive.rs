@@ -231,7 +231,8 @@ impl Session {
         let call = pending.call();
         let verdict = if op == call.op() { verdict(&answer, call) } else { None };
         let verdict = verdict.ok_or(Rejected::Unexpected)?;
-        let (rtt_ns, seq) = (pending.rtt_ns(answer.attempt, now), pending.seq(answer.attempt));
+        let (rtt_ns, answered_one) =
+            (pending.rtt_ns(answer.attempt, now), pending.transmission(answer.attempt));
         if let Some(rtt_ns) = rtt_ns {
             self.rto.sample(rtt_ns);
         }
@@ -251,8 +252,8 @@ impl Session {
             let pending = self.in_flight.remove(index);
             events.push(answered(&pending, outcome, rtt_ns));
         }
-        if let Some(seq) = seq {
-            self.in_flight.overtaken_by(seq, call, now, &self.rto);
+        if let Some(answered_one) = answered_one {
+            self.in_flight.overtaken_by(answered_one, call, now, &self.rto);
         }
         Ok(())
     }
