@@ -1,9 +1,13 @@
 //! `redpkt serve`: options to settings, and the loop of the control thread.
 
-use super::Failure;
 use super::keys::read_key_file;
+use super::lines::Lines;
 use super::parse::{Cores, parse_cores, parse_fen_range, parse_seconds};
-use crate::control::{HttpSettings, MintSettings, Server, Settings, StartError, Stats, Totals, serve_http};
+use super::{Failure, secret_file};
+use crate::control::{
+    FEN_IN_ALL_MAX, HttpSettings, MintSettings, Rates, Server, Settings, Shared, StartError, Stats, Totals,
+    http_serve,
+};
 use crate::net::affinity::allowed_cores;
 use crate::set::{Capacity, RECORDS_MAX};
 use crate::telemetry::{self, LogOptions};
@@ -12,8 +16,10 @@ use clap::{Args, ValueEnum};
 use redpkt_proto::steer::{Layout, SETS_MAX};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::MissedTickBehavior;
 
 /// Options of `serve`.
 #[derive(Args)]
@@ -43,7 +49,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "N")]
     sets: Option<u32>,
     /// Groups of SETs with a journal each; fixed for the life of a ledger [default: one per core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(SETS_MAX)))]
     groups: Option<u32>,
     /// Users whose money can be kept
     #[arg(long, value_name = "N", default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
@@ -67,10 +73,10 @@ pub struct ServeArgs {
     #[arg(long, value_name = "RATE", value_parser = clap::value_parser!(u32).range(1..))]
     mint: Option<u32>,
     /// Packets to mint in all
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 10_000, requires = "mint", value_parser = clap::value_parser!(u64).range(1..))]
     mint_total: u64,
     /// Fen in a minted packet
-    #[arg(long, value_name = "MIN..MAX", default_value = "1..200", value_parser = parse_fen_range)]
+    #[arg(long, value_name = "MIN..MAX", default_value = "1..200", requires = "mint", value_parser = parse_fen_range)]
     mint_fen: (u64, u64),
     /// How datagrams move: mmsg is recvmmsg and sendmmsg on UDP sockets; auto picks what works best
     #[arg(long, value_enum, default_value_t = Io::Auto)]
@@ -85,7 +91,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     machine: u16,
     /// Shakes that a user gets answered in a second; 0 for no limit
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(0..=1000))]
     shakes_per_s: u16,
     /// How often clients are told to send something
     #[arg(long, value_name = "TIME", default_value = "25s", value_parser = parse_seconds)]
@@ -128,6 +134,7 @@ const USERS_PER_SET: u64 = 4_000;
 impl ServeArgs {
     /// Checks every option, alone and with the others.
     fn settings(self) -> Result<Settings, Failure> {
+        self.check_listen()?;
         let (workers, cores) = self.workers_and_cores()?;
         let layout = self.layout(workers)?;
         // There is one engine today, so auto has nothing to weigh.
@@ -146,27 +153,9 @@ impl ServeArgs {
             )));
         }
         let totals = Totals { sessions: self.sessions, accounts: self.accounts, packets: self.packets };
-        let capacity = Capacity::of_totals(layout.sets, totals.sessions, totals.accounts, totals.packets);
-        for (option, total, records) in [
-            ("--sessions", totals.sessions, capacity.sessions),
-            ("--accounts", totals.accounts, capacity.accounts),
-            ("--packets", totals.packets, capacity.packets),
-        ] {
-            if records > RECORDS_MAX {
-                return Err(Failure::usage(format!(
-                    "{option} {total}: {records} in each of {} SETs, at most {RECORDS_MAX} are allowed; ask for more --sets",
-                    layout.sets
-                )));
-            }
-        }
-        let (fen_min, fen_max) = self.mint_fen;
+        check_capacity(totals, layout)?;
         Ok(Settings {
-            mint: self.mint.map(|rate_per_s| MintSettings {
-                rate_per_s,
-                total: self.mint_total,
-                fen_min,
-                fen_max,
-            }),
+            mint: self.mint_settings()?,
             http: self.http_settings()?,
             keys: read_key_file(&self.key, "--key")?,
             listen: self.listen,
@@ -185,6 +174,27 @@ impl ServeArgs {
             key_file: self.key,
             json_lines: self.json,
         })
+    }
+
+    /// An address is listened at once. Port 0 is another port each time.
+    fn check_listen(&self) -> Result<(), Failure> {
+        let twice = |(at, addr): (usize, &SocketAddr)| addr.port() != 0 && self.listen[..at].contains(addr);
+        match self.listen.iter().enumerate().find(|listen| twice(*listen)) {
+            Some((_, addr)) => Err(Failure::usage(format!("--listen {addr}: it is given twice"))),
+            None => Ok(()),
+        }
+    }
+
+    fn mint_settings(&self) -> Result<Option<MintSettings>, Failure> {
+        let (fen_min, fen_max) = self.mint_fen;
+        let total = self.mint_total;
+        let mint = self.mint.map(|rate_per_s| MintSettings { rate_per_s, total, fen_min, fen_max });
+        match mint {
+            Some(mint) if mint.fen_at_most() > FEN_IN_ALL_MAX => Err(Failure::usage(format!(
+                "--mint-total {total}: packets of up to {fen_max} fen could make more than {FEN_IN_ALL_MAX} fen; ask for less with --mint-total or --mint-fen"
+            ))),
+            mint => Ok(mint),
+        }
     }
 
     /// One core for each worker, unless they are left to the kernel.
@@ -214,12 +224,15 @@ impl ServeArgs {
 
     fn layout(&self, workers: u32) -> Result<Layout, Failure> {
         let groups = self.groups.unwrap_or_else(|| workers.max(allowed_cores().len() as u32));
-        let default_sets = (self.sessions / USERS_PER_SET).max(1).next_power_of_two();
-        let sets = self.sets.unwrap_or((default_sets as u32).clamp(groups.next_power_of_two(), SETS_MAX));
+        let sets = self.sets.unwrap_or_else(|| {
+            let wished = (self.sessions / USERS_PER_SET).max(1).next_power_of_two();
+            // At most SETS_MAX groups are allowed, so there is a SET for each.
+            wished.clamp(u64::from(groups.next_power_of_two()), u64::from(SETS_MAX)) as u32
+        });
         if !sets.is_power_of_two() || sets > SETS_MAX {
             return Err(Failure::usage(format!("--sets {sets}: a power of two up to {SETS_MAX} is allowed")));
         }
-        if groups == 0 || groups > sets {
+        if groups > sets {
             return Err(Failure::usage(format!(
                 "--groups {groups}: 1 to {sets}, the number of SETs, are allowed"
             )));
@@ -234,7 +247,13 @@ impl ServeArgs {
 
     fn http_settings(&self) -> Result<Option<HttpSettings>, Failure> {
         if self.http == "none" {
-            return Ok(None);
+            return match &self.http_token {
+                None => Ok(None),
+                Some(file) => Err(Failure::usage(format!(
+                    "--http-token {}: with --http none nobody is asked for it; leave out one of them",
+                    file.display()
+                ))),
+            };
         }
         let addr: SocketAddr = self
             .http
@@ -248,9 +267,7 @@ impl ServeArgs {
                 )));
             }
             Some(file) => {
-                let text = std::fs::read_to_string(file)
-                    .map_err(|error| Failure::usage(format!("--http-token {}: {error}", file.display())))?;
-                let token = text.trim().to_owned();
+                let token = secret_file::read(file, "--http-token", "")?.trim().to_owned();
                 if token.len() < 16 {
                     return Err(Failure::usage(format!(
                         "--http-token {}: at least 16 characters",
@@ -264,6 +281,37 @@ impl ServeArgs {
     }
 }
 
+/// Every table can be as large as asked for.
+fn check_capacity(totals: Totals, layout: Layout) -> Result<(), Failure> {
+    let Totals { sessions, accounts, packets } = totals;
+    let capacity = Capacity::of_totals(layout.sets, sessions, accounts, packets);
+    for (option, total, records) in [
+        ("--sessions", sessions, capacity.sessions),
+        ("--accounts", accounts, capacity.accounts),
+        ("--packets", packets, capacity.packets),
+    ] {
+        if records > RECORDS_MAX {
+            return Err(Failure::usage(format!(
+                "{option} {total}: {records} in each of {} SETs, at most {RECORDS_MAX} are allowed; ask for more --sets",
+                layout.sets
+            )));
+        }
+    }
+    let mut sets_of_worker = vec![0u64; layout.workers as usize];
+    (0..layout.sets).for_each(|set| sets_of_worker[layout.worker_of(set) as usize] += 1);
+    let sets = sets_of_worker.into_iter().max().unwrap_or(0);
+    let slots = sets * capacity.sessions as u64;
+    if slots > SLOTS_MAX {
+        return Err(Failure::usage(format!(
+            "--sessions {sessions}: {slots} slots on one worker, at most {SLOTS_MAX} are allowed; ask for fewer, or for more --workers"
+        )));
+    }
+    Ok(())
+}
+
+/// Session slots on one worker, which are numbered in 32 bits.
+const SLOTS_MAX: u64 = u32::MAX as u64;
+
 fn seconds_u16(option: &str, seconds: u64) -> Result<u16, Failure> {
     u16::try_from(seconds).map_err(|_| Failure::usage(format!("{option} {seconds}s: at most {}s", u16::MAX)))
 }
@@ -276,7 +324,37 @@ pub fn run(args: ServeArgs) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::machine(format!("the control thread: {error}")))?;
-    runtime.block_on(control(settings))
+    let ended = runtime.block_on(control(settings));
+    // A stop that was cut short is not waited for.
+    runtime.shutdown_background();
+    ended
+}
+
+/// The signals that are listened to.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn catch() -> Result<Signals, Failure> {
+        let caught =
+            |kind| signal(kind).map_err(|error| Failure::machine(format!("catching signals: {error}")));
+        Ok(Signals {
+            terminate: caught(SignalKind::terminate())?,
+            interrupt: caught(SignalKind::interrupt())?,
+            hangup: caught(SignalKind::hangup())?,
+        })
+    }
+
+    /// SIGTERM or SIGINT.
+    async fn stop(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 async fn control(settings: Settings) -> Result<(), Failure> {
@@ -290,37 +368,56 @@ async fn control(settings: Settings) -> Result<(), Failure> {
         ),
     };
     // Signals are caught before the first datagram is, so that none of them ends the process halfway.
-    let caught = |kind| signal(kind).map_err(|error| Failure::machine(format!("catching signals: {error}")));
-    let mut terminate = caught(SignalKind::terminate())?;
-    let mut interrupt = caught(SignalKind::interrupt())?;
-    let mut hangup = caught(SignalKind::hangup())?;
+    let mut signals = Signals::catch()?;
+    let lines = Lines::to_stdout().map_err(|error| Failure::machine(format!("a thread: {error}")))?;
     let mut server = Server::start(settings).map_err(Failure::machine)?;
-    let shared = std::sync::Arc::clone(server.shared());
+    let shared = Arc::clone(server.shared());
     announce(&shared, http.as_ref());
     if let Some(listener) = http {
-        tokio::spawn(serve_http(listener, std::sync::Arc::clone(&shared)));
+        tokio::spawn(http_serve(listener, Arc::clone(&shared)));
     }
+    watch(&mut server, &shared, &mut signals, |rates| {
+        lines.print(if json { to_json(&rates) } else { rates.line() });
+    })
+    .await?;
+    let stopping = tokio::task::spawn_blocking(move || {
+        let stats =
+            server.stop().map_err(|worker| Failure::check(format!("worker {worker} ended in a panic")))?;
+        lines.finish(totals(&stats, json));
+        Ok(())
+    });
+    tokio::select! {
+        ended = stopping => ended.unwrap_or_else(|error| Err(Failure::check(format!("stopping: {error}")))),
+        () = signals.stop() => {
+            Err(Failure::check("a second signal while stopping: ended at once, requests may be unanswered"))
+        }
+    }
+}
+
+/// Tells each second's rates until a signal says to stop. Fails when a worker is dead.
+async fn watch(
+    server: &mut Server,
+    shared: &Shared,
+    signals: &mut Signals,
+    tell: impl Fn(Rates),
+) -> Result<(), Failure> {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
+    // After a pause of the whole process one line tells all of it.
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tick.tick().await;
     loop {
         tokio::select! {
-            _ = tick.tick() => match server.sample() {
-                Ok(rates) if json => println!("{}", serde_json::to_string(&rates).unwrap_or_default()),
-                Ok(rates) => println!("{}", rates.line()),
-                Err(worker) => return Err(Failure::check(format!("worker {worker} has ended; its last words are above"))),
-            },
-            _ = hangup.recv() => reload_keys(&shared),
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            _ = tick.tick() => tell(server.sample().map_err(|worker| {
+                Failure::check(format!("worker {worker} has ended; its last words are above"))
+            })?),
+            _ = signals.hangup.recv() => reload_keys(shared),
+            _ = signals.terminate.recv() => return Ok(()),
+            _ = signals.interrupt.recv() => return Ok(()),
         }
     }
-    let stats =
-        server.stop().map_err(|worker| Failure::check(format!("worker {worker} ended in a panic")))?;
-    print_totals(&stats, json);
-    Ok(())
 }
 
-fn announce(shared: &crate::control::Shared, http: Option<&tokio::net::TcpListener>) {
+fn announce(shared: &Shared, http: Option<&tokio::net::TcpListener>) {
     let settings = shared.settings();
     let Layout { sets, groups, workers } = settings.layout;
     tracing::info!(
@@ -337,7 +434,7 @@ fn announce(shared: &crate::control::Shared, http: Option<&tokio::net::TcpListen
     );
 }
 
-fn reload_keys(shared: &crate::control::Shared) {
+fn reload_keys(shared: &Shared) {
     match read_key_file(&shared.settings().key_file, "--key") {
         Ok(keys) => match shared.set_keys(&keys) {
             Ok(()) => tracing::info!(ids = ?keys.ids().collect::<Vec<_>>(), "keys read again"),
@@ -347,30 +444,35 @@ fn reload_keys(shared: &crate::control::Shared) {
     }
 }
 
-fn print_totals(stats: &Stats, json: bool) {
+fn to_json(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+fn totals(stats: &Stats, json: bool) -> Vec<String> {
     if json {
-        println!("{}", serde_json::to_string(stats).unwrap_or_default());
-        return;
+        return vec![to_json(stats)];
     }
-    println!(
-        "served {:.1} s: {} joins, {} requests answered, {} datagrams in, {} out",
-        stats.uptime_s, stats.joins, stats.answers, stats.datagrams_in, stats.datagrams_out
-    );
-    println!(
-        "shakes: {} missed, {} won; opens: {} took {} fen, {} found nothing; pool: {} packets, {} fen",
-        stats.shake.miss,
-        stats.shake.win,
-        stats.open.ok,
-        stats.open.fen,
-        stats.open.empty,
-        stats.pool_packets,
-        stats.pool_fen
-    );
     let drops: Vec<String> = stats
         .drops
         .iter()
         .filter(|(_, count)| **count > 0)
         .map(|(name, count)| format!("{name} {count}"))
         .collect();
-    println!("drops: {}", if drops.is_empty() { "none".to_owned() } else { drops.join(", ") });
+    vec![
+        format!(
+            "served {:.1} s: {} joins, {} requests answered, {} datagrams in, {} out",
+            stats.uptime_s, stats.joins, stats.answers, stats.datagrams_in, stats.datagrams_out
+        ),
+        format!(
+            "shakes: {} missed, {} won; opens: {} took {} fen, {} found nothing; pool: {} packets, {} fen",
+            stats.shake.miss,
+            stats.shake.win,
+            stats.open.ok,
+            stats.open.fen,
+            stats.open.empty,
+            stats.pool_packets,
+            stats.pool_fen
+        ),
+        format!("drops: {}", if drops.is_empty() { "none".to_owned() } else { drops.join(", ") }),
+    ]
 }
