@@ -44,13 +44,10 @@ fn options(text: &str, args: &[&str], root: &Command) -> Result<Vec<OsString>, S
         if name == "config" {
             return Err("config: a file cannot name another".into());
         }
-        if given {
-            continue;
-        }
         // What is no option at all is left to clap, which knows what was meant perhaps.
         let takes_value = action(&name).is_some_and(ArgAction::takes_values);
         let repeats = action(&name).is_none_or(|action| matches!(action, ArgAction::Append));
-        match value {
+        let from_file: Vec<OsString> = match value {
             toml::Value::Boolean(_) if takes_value => {
                 return Err(format!("{name}: it is no switch; true and false are not allowed here"));
             }
@@ -60,23 +57,26 @@ fn options(text: &str, args: &[&str], root: &Command) -> Result<Vec<OsString>, S
             toml::Value::Boolean(false) if action(&name).is_none() => {
                 return Err(format!("{name}: there is no such option"));
             }
-            toml::Value::Boolean(true) => options.push(format!("--{name}").into()),
-            toml::Value::Boolean(false) => {}
+            toml::Value::Boolean(true) => vec![format!("--{name}").into()],
+            toml::Value::Boolean(false) => vec![],
             toml::Value::Array(values) => {
-                for value in values {
-                    options.push(format!("--{name}={}", scalar(&name, &value)?).into());
-                }
+                values.iter().map(|value| option(&name, value)).collect::<Result<_, _>>()?
             }
-            value => options.push(format!("--{name}={}", scalar(&name, &value)?).into()),
+            value => vec![option(&name, &value)?],
+        };
+        // What is written there has to be right even where the command line wins.
+        if !given {
+            options.extend(from_file);
         }
     }
     Ok(options)
 }
 
-fn scalar(name: &str, value: &toml::Value) -> Result<String, String> {
+/// `--name=value`.
+fn option(name: &str, value: &toml::Value) -> Result<OsString, String> {
     match value {
-        toml::Value::String(text) => Ok(text.clone()),
-        toml::Value::Integer(number) => Ok(number.to_string()),
+        toml::Value::String(text) => Ok(format!("--{name}={text}").into()),
+        toml::Value::Integer(number) => Ok(format!("--{name}={number}").into()),
         other => {
             Err(format!("{name}: a {} is not allowed here; write text or a whole number", other.type_str()))
         }
@@ -116,6 +116,8 @@ mod tests {
         for text in ["http = false", "workers = true", "mint = false", "listen = false", "nonsense = false"] {
             let name = text.split(' ').next().unwrap();
             assert!(options(text, &[]).unwrap_err().starts_with(&format!("{name}: ")), "{text}");
+            let given = format!("--{name}");
+            assert!(options(text, &["redpkt", "serve", &given]).is_err(), "{text}, and given");
         }
     }
 

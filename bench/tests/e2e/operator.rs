@@ -237,12 +237,3 @@ fn good_values_in_the_toml_file_are_taken() {
     let welcome = peer.ask(&join_frame(&ticket, &client_random, cookie));
     assert_eq!(welcome.body::<redpkt_proto::body::Welcome>().keepalive_s.get(), 7);
 }
-
-/// Expect: nobody is given a ticket of user 0.
-#[test]
-fn user_0_gets_no_ticket() {
-    let good = Good::new();
-    let (code, stdout, stderr) = run_to_end(&["ticket", "--key", &good.key, "--user", "0"]);
-    assert_eq!((code, stdout.as_str()), (2, ""), "{stderr}");
-    assert!(stderr.contains("--user 0") && stderr.contains("user 0 is no user"), "{stderr}");
-}
