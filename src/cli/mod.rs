@@ -9,6 +9,7 @@ mod lines;
 mod parse;
 mod secret_file;
 mod serve;
+mod serve_options;
 
 pub use failure::Failure;
 pub use keys::read_key_file;
@@ -30,7 +31,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run the server
-    Serve(Box<serve::ServeArgs>),
+    Serve(Box<serve_options::ServeArgs>),
     /// Make a key file, or put a new key on top of one
     Keygen(keys::KeygenArgs),
     /// Make a ticket: the right of one user to join
