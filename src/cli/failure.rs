@@ -1,5 +1,6 @@
 //! How a command ends when it does not succeed: one line, and the contract's exit code.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 /// Why a command ends without success.
@@ -28,7 +29,8 @@ impl Failure {
 
     /// Prints the line, and gives the exit code.
     pub fn report(&self, program: &str) -> ExitCode {
-        eprintln!("{program}: {}", self.message);
+        // Nobody may be reading: the exit code says it too.
+        let _ = writeln!(std::io::stderr(), "{program}: {}", self.message);
         ExitCode::from(self.code)
     }
 }

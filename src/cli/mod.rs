@@ -1,16 +1,21 @@
 //! The command line: raw options become one checked configuration, once.
 
+#![forbid(unsafe_code)]
+
 mod config_file;
 mod failure;
 mod keys;
+mod lines;
 mod parse;
+mod secret_file;
 mod serve;
+mod serve_options;
 
 pub use failure::Failure;
 pub use keys::read_key_file;
 pub use parse::{Cores, parse_cores, parse_fen_range};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -26,7 +31,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Run the server
-    Serve(Box<serve::ServeArgs>),
+    Serve(Box<serve_options::ServeArgs>),
     /// Make a key file, or put a new key on top of one
     Keygen(keys::KeygenArgs),
     /// Make a ticket: the right of one user to join
@@ -42,7 +47,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn run(args: Vec<OsString>) -> Result<(), Failure> {
-    let args = config_file::merge(args)?;
+    let args = config_file::merge(args, &Cli::command())?;
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         // Help, version and usage errors; clap says which options there are, and exits with 0 or 2.

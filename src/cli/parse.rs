@@ -39,6 +39,11 @@ pub fn parse_cores(text: &str) -> Result<Cores, String> {
         }
         cores.extend(from..=to);
     }
+    if let Some(twice) =
+        cores.iter().enumerate().find_map(|(at, core)| cores[..at].contains(core).then_some(core))
+    {
+        return Err(format!("{text:?} names core {twice} twice"));
+    }
     Ok(Cores::List(cores))
 }
 
@@ -68,7 +73,7 @@ mod tests {
     fn lists_of_cores() {
         assert_eq!(parse_cores("none"), Ok(Cores::None));
         assert_eq!(parse_cores("0,2-4"), Ok(Cores::List(vec![0, 2, 3, 4])));
-        for bad in ["", "a", "1-", "3-1", "0,,1", "99999"] {
+        for bad in ["", "a", "1-", "3-1", "0,,1", "99999", "1,1", "0-3,2"] {
             assert!(parse_cores(bad).is_err(), "{bad}");
         }
     }

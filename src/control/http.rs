@@ -2,17 +2,23 @@
 
 use super::orders::Asked;
 use super::server::Shared;
-use super::settings::MintSettings;
-use axum::extract::{Query, Request, State};
+use super::settings::{FEN_IN_ALL_MAX, MintSettings};
+use axum::extract::{DefaultBodyLimit, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use serde::Deserialize;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 use subtle::ConstantTimeEq;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 
 /// Where to speak HTTP, and to whom.
 #[derive(Clone)]
@@ -30,6 +36,61 @@ impl std::fmt::Debug for HttpSettings {
     }
 }
 
+/// Connections at a time. A few scripts and pages need no more, and each takes one of the descriptors that
+/// key files and sockets need too; further ones wait in the kernel's queue.
+const CONNECTIONS_MAX: usize = 64;
+
+/// How long a request line and its header fields may take to come.
+const HEADER_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// How long a connection may last, from its first byte to the last one of its answer: the figures of 65,536
+/// SETs are some 8 MB.
+const CONNECTION_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// Bytes of a request's body. No request here needs one.
+const BODY_BYTES_MAX: usize = 4 << 10;
+
+/// How long to let go when no connection can be taken: descriptors are short, and asking again at once would
+/// only take this thread's time.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// Serves HTTP until the future is dropped. Whoever is slow takes one of [`CONNECTIONS_MAX`] places for a
+/// bounded time, and nothing else.
+pub async fn serve(listener: TcpListener, shared: Arc<Shared>) {
+    serve_router(listener, router(shared)).await;
+}
+
+async fn serve_router(listener: TcpListener, router: Router) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let place = Arc::clone(&places).acquire_owned().await.expect("never closed");
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let router = router.clone();
+                tokio::spawn(async move {
+                    // A connection that breaks or takes too long is its client's concern.
+                    let _ = tokio::time::timeout(CONNECTION_TIME_MAX, connection(stream, router)).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                tracing::debug!(%error, "no HTTP connection was taken");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// One request and its answer: a connection that is kept would keep a place for nothing.
+async fn connection(stream: TcpStream, router: Router) -> Result<(), hyper::Error> {
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIME_MAX)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .await
+}
+
 /// Everything that is served.
 pub fn router(shared: Arc<Shared>) -> Router {
     Router::new()
@@ -39,6 +100,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .fallback(|| async {
             refuse(StatusCode::NOT_FOUND, "there are /stats.json, /healthz and POST /mint here")
         })
+        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), guard))
         .with_state(shared)
 }
@@ -68,19 +130,28 @@ async fn mint(State(shared): State<Arc<Shared>>, Query(query): Query<MintQuery>)
         Ok(settings) => settings,
         Err(why) => return refuse(StatusCode::BAD_REQUEST, &why),
     };
-    let id = query.id.unwrap_or_else(|| shared.new_order_id());
-    if id.is_empty() || id.len() > 64 || !id.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) {
+    let is_id = |id: &String| {
+        (1..=64).contains(&id.len()) && id.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+    };
+    if !query.id.as_ref().is_none_or(is_id) {
         return refuse(StatusCode::BAD_REQUEST, "id: 1 to 64 letters, digits, - _ . are allowed");
     }
-    match shared.mint(&id, settings) {
+    match shared.mint(query.id.as_deref(), settings) {
         Ok(Asked::New(at)) => (StatusCode::CREATED, Json(shared.order(at))).into_response(),
         Ok(Asked::Known(at)) => Json(shared.order(at)).into_response(),
         Ok(Asked::Conflict) => {
-            refuse(StatusCode::CONFLICT, &format!("order {id} exists with other content; use another id"))
+            refuse(StatusCode::CONFLICT, "an order with that id exists with other content; use another id")
         }
         Ok(Asked::Full) => {
             refuse(StatusCode::TOO_MANY_REQUESTS, "this server takes no more orders in its life; restart it")
         }
+        Ok(Asked::TooMuch) => refuse(
+            StatusCode::BAD_REQUEST,
+            &format!(
+                "total: {} packets of up to {} fen, and all other orders, could make more than {FEN_IN_ALL_MAX} fen",
+                settings.total, settings.fen_max
+            ),
+        ),
         Err(error) => refuse(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
     }
 }
@@ -106,35 +177,56 @@ impl MintQuery {
     }
 }
 
-/// Refuses what a web page elsewhere could make a browser send, and who does not know the token.
+/// Refuses what a web page elsewhere could make a browser send, who does not know the token, and what is too
+/// large.
 async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    let headers = request.headers();
-    let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    if let Some(token) = shared.http_token() {
-        let shown = text(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
-        let right = shown.is_some_and(|shown| shown.as_bytes().ct_eq(token.as_bytes()).into());
-        if !right {
-            return refuse(
-                StatusCode::UNAUTHORIZED,
-                "show the token of --http-token as Authorization: Bearer TOKEN",
-            );
-        }
-    } else if let Err(why) = own_origin(headers) {
-        return refuse(StatusCode::FORBIDDEN, why);
+    match admit(request.headers(), shared.http_token()) {
+        Ok(()) => next.run(request).await,
+        Err((status, why)) => refuse(status, why),
     }
-    next.run(request).await
 }
 
-/// Whether a request without a token was made by a program here or by our own page: its Host is this
-/// machine by number or as localhost (no name that a foreign zone could point here), and it does not come
-/// from another site.
-fn own_origin(headers: &HeaderMap) -> Result<(), &'static str> {
+/// Whether a request with these fields is let in.
+fn admit(headers: &HeaderMap, token: Option<&str>) -> Result<(), (StatusCode, &'static str)> {
+    own_origin(headers, token.is_some()).map_err(|why| (StatusCode::FORBIDDEN, why))?;
+    if token.is_some_and(|token| !shows(headers, token)) {
+        let why = "show the token of --http-token as Authorization: Bearer TOKEN";
+        return Err((StatusCode::UNAUTHORIZED, why));
+    }
+    // A body that does not tell its length is never read: no request here takes one.
+    let body_bytes = headers.get(header::CONTENT_LENGTH).and_then(|len| len.to_str().ok()?.parse().ok());
+    if body_bytes.is_some_and(|bytes: u64| bytes > BODY_BYTES_MAX as u64) {
+        return Err((StatusCode::PAYLOAD_TOO_LARGE, "no request here needs a body; the query says it all"));
+    }
+    Ok(())
+}
+
+fn shows(headers: &HeaderMap, token: &str) -> bool {
+    let shown =
+        headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    shown.is_some_and(|shown| shown.as_bytes().ct_eq(token.as_bytes()).into())
+}
+
+/// Whether a request was made by a program or by our own page, and not by a page of another site in the
+/// browser of somebody who can reach us.
+///
+/// Such a page is told apart by its Origin and Sec-Fetch-Site, unless it makes itself one of our own: its
+/// owner points a name of theirs at our address once the page is loaded (DNS rebinding), and the browser
+/// then takes both for one site. But it still sends that name as Host. So no names are served but
+/// `localhost`, which no foreign zone can answer for. Addresses are safe: a page has one as its Host only if
+/// it was loaded from there, and then it is ours. Without a token we listen at loopback alone and loopback
+/// is what may be asked for; with one, at any address (also by port forwarding), so any address may be.
+fn own_origin(headers: &HeaderMap, any_address: bool) -> Result<(), &'static str> {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    if headers.get_all(header::HOST).iter().count() > 1 {
+        return Err("Host: given twice");
+    }
     let host = text("host").ok_or("Host: missing")?;
-    let name =
-        host.rsplit_once(':').map_or(host, |(name, port)| if port.ends_with(']') { host } else { name });
-    if !["localhost", "127.0.0.1", "[::1]"].contains(&name) {
-        return Err("Host: only localhost, 127.0.0.1 and [::1] are served without --http-token");
+    match host_name(host) {
+        Some(HostName::Localhost) => {}
+        Some(HostName::Address(address)) if any_address || address.is_loopback() => {}
+        _ if any_address => return Err("Host: only localhost and addresses are served, no other names"),
+        _ => return Err("Host: only localhost and loopback addresses are served without --http-token"),
     }
     if text("origin").is_some_and(|origin| origin != format!("http://{host}")) {
         return Err("Origin: a page of another site may not ask here");
@@ -145,6 +237,32 @@ fn own_origin(headers: &HeaderMap) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// Whom a Host field names, without the port.
+#[derive(Debug, PartialEq, Eq)]
+enum HostName {
+    Localhost,
+    Address(IpAddr),
+}
+
+/// `None` for every other name, and for what is no Host (RFC 9110, 7.2).
+fn host_name(host: &str) -> Option<HostName> {
+    let (name, port) = match host.strip_prefix('[') {
+        Some(rest) => rest.split_once(']')?,
+        None => host.split_at(host.find(':').unwrap_or(host.len())),
+    };
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    if !port.is_empty() && !port.strip_prefix(':').is_some_and(is_port) {
+        return None;
+    }
+    if host.starts_with('[') {
+        return name.parse::<Ipv6Addr>().ok().map(|address| HostName::Address(address.into()));
+    }
+    if name.eq_ignore_ascii_case("localhost") {
+        return Some(HostName::Localhost);
+    }
+    name.parse::<Ipv4Addr>().ok().map(|address| HostName::Address(address.into()))
+}
+
 fn refuse(status: StatusCode, why: &str) -> Response {
     (status, format!("{why}\n")).into_response()
 }
@@ -152,26 +270,109 @@ fn refuse(status: StatusCode, why: &str) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read as _, Write as _};
+
+    fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
+        let field = |(name, value): &(&'static str, &str)| {
+            (header::HeaderName::from_static(name), value.parse().unwrap())
+        };
+        fields.iter().map(field).collect()
+    }
 
     fn ask(fields: &[(&'static str, &str)]) -> bool {
-        let mut headers = HeaderMap::new();
-        fields.iter().for_each(|(name, value)| {
-            headers.insert(*name, value.parse().unwrap());
-        });
-        own_origin(&headers).is_ok()
+        admit(&headers(fields), None).is_ok()
     }
 
     #[test]
     fn foreign_pages_and_foreign_names_are_refused() {
-        assert!(ask(&[("host", "127.0.0.1:7101")]));
-        assert!(ask(&[("host", "[::1]:7101")]) && ask(&[("host", "[::1]")]) && ask(&[("host", "localhost")]));
+        assert!(ask(&[("host", "127.0.0.1:7101")]) && ask(&[("host", "127.0.0.2")]));
+        assert!(ask(&[("host", "[::1]:7101")]) && ask(&[("host", "[::1]")]) && ask(&[("host", "LocalHost")]));
         assert!(ask(&[("host", "localhost:7101"), ("origin", "http://localhost:7101")]));
         assert!(ask(&[("host", "localhost:7101"), ("sec-fetch-site", "same-origin")]));
         assert!(!ask(&[]));
-        assert!(!ask(&[("host", "evil.example:7101")]));
-        assert!(!ask(&[("host", "127.0.0.1.evil.example")]));
+        for host in [
+            "",
+            ":",
+            ":7101",
+            "evil.example:7101",
+            "127.0.0.1.evil.example",
+            "localhost.evil.example",
+            "localhost.",
+            "localhost:",
+            "localhost:x",
+            "127.1",
+            "[::1",
+            "[::1]x",
+            "[127.0.0.1]",
+            "::1",
+            "10.0.0.1:7101",
+            "evil@127.0.0.1",
+        ] {
+            assert!(!ask(&[("host", host)]), "{host}");
+        }
         assert!(!ask(&[("host", "localhost:7101"), ("origin", "http://evil.example")]));
         assert!(!ask(&[("host", "localhost:7101"), ("origin", "null")]));
         assert!(!ask(&[("host", "localhost:7101"), ("sec-fetch-site", "cross-site")]));
+        let mut twice = headers(&[("host", "localhost")]);
+        twice.append("host", "evil.example".parse().unwrap());
+        assert!(admit(&twice, None).is_err());
+    }
+
+    /// Expect: a token is asked for in addition to all else; with it any address may be named, and still no
+    /// name.
+    #[test]
+    fn a_token_opens_addresses_but_no_names_and_no_foreign_pages() {
+        let token = "correct horse battery staple";
+        let bearer = format!("Bearer {token}");
+        let status = |fields: &[(&'static str, &str)]| {
+            let mut fields = headers(fields);
+            fields.insert(header::AUTHORIZATION, bearer.parse().unwrap());
+            admit(&fields, Some(token)).map_err(|(status, _)| status.as_u16())
+        };
+        assert_eq!(status(&[("host", "10.0.0.1:7101")]), Ok(()));
+        assert_eq!(status(&[("host", "[2001:db8::1]:7101")]), Ok(()));
+        assert_eq!(status(&[("host", "evil.example")]), Err(403));
+        assert_eq!(status(&[("host", "10.0.0.1"), ("origin", "http://evil.example")]), Err(403));
+        assert_eq!(status(&[("host", "10.0.0.1"), ("sec-fetch-site", "cross-site")]), Err(403));
+        let without = admit(&headers(&[("host", "10.0.0.1")]), Some(token));
+        assert_eq!(without.unwrap_err().0, StatusCode::UNAUTHORIZED);
+    }
+
+    #[test]
+    fn large_bodies_are_refused() {
+        let of = |len: &str| admit(&headers(&[("host", "localhost"), ("content-length", len)]), None);
+        assert!(of("0").is_ok() && of("4096").is_ok());
+        assert_eq!(of("4097").unwrap_err().0, StatusCode::PAYLOAD_TOO_LARGE);
+    }
+
+    /// Expect: with every place taken by clients that send nothing more, another one is served as soon as
+    /// their time is over.
+    #[test]
+    fn clients_that_send_slowly_lose_their_places() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let addr = listener.local_addr().unwrap();
+        let clients = std::thread::spawn(move || {
+            let slow: Vec<_> = (0..CONNECTIONS_MAX)
+                .map(|_| {
+                    let mut stream = std::net::TcpStream::connect(addr).unwrap();
+                    stream.write_all(b"GET / HTTP/1.1\r\nHost: ").unwrap();
+                    stream
+                })
+                .collect();
+            let mut stream = std::net::TcpStream::connect(addr).unwrap();
+            stream.set_read_timeout(Some(4 * HEADER_TIME_MAX)).unwrap();
+            stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            // One request, one answer: the server closes.
+            stream.read_to_string(&mut answer).unwrap();
+            drop(slow);
+            answer
+        });
+        let served = runtime.spawn(serve_router(listener, Router::new().route("/", get(|| async { "ok" }))));
+        let answer = runtime
+            .block_on(async { tokio::task::spawn_blocking(|| clients.join().unwrap()).await.unwrap() });
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("ok"), "{answer}");
+        served.abort();
     }
 }

@@ -1,6 +1,6 @@
 //! Orders to mint: taken once by id, reported ever after.
 
-use super::settings::MintSettings;
+use super::settings::{FEN_IN_ALL_MAX, MintSettings};
 use crate::set::ORDERS_MAX;
 use crate::worker::WorkerSnapshot;
 use serde::Serialize;
@@ -22,6 +22,8 @@ pub enum Asked {
     Conflict,
     /// There is no room for another order.
     Full,
+    /// All orders together could mint more fen than [`FEN_IN_ALL_MAX`].
+    TooMuch,
 }
 
 /// How far an order is.
@@ -52,11 +54,24 @@ impl Orders {
             Some(at) if self.taken[at].1 == order => Asked::Known(at),
             Some(_) => Asked::Conflict,
             None if self.taken.len() == ORDERS_MAX => Asked::Full,
+            None if self.fen_at_most() + order.fen_at_most() > FEN_IN_ALL_MAX => Asked::TooMuch,
             None => {
                 self.taken.push((id.to_owned(), order));
                 Asked::New(self.taken.len() - 1)
             }
         }
+    }
+
+    /// An id for an order that came without one: `order-N`, not taken yet.
+    pub fn free_id(&self) -> String {
+        let is_taken = |id: &String| self.taken.iter().any(|(known, _)| known == id);
+        (1..).map(|n: u32| format!("order-{n}")).find(|id| !is_taken(id)).expect("orders are few")
+    }
+
+    /// What all orders together mint at the most. Never
+    /// more than [`FEN_IN_ALL_MAX`]: that was seen to when they were taken.
+    fn fen_at_most(&self) -> u128 {
+        self.taken.iter().map(|(_, order)| order.fen_at_most()).sum()
     }
 
     /// How far all orders are, from what the workers published.
@@ -93,6 +108,34 @@ mod tests {
         assert_eq!(orders.ask("a", MintSettings { total: 3, ..ORDER }), Asked::Conflict);
         (1..ORDERS_MAX).for_each(|at| assert_eq!(orders.ask(&at.to_string(), ORDER), Asked::New(at)));
         assert_eq!(orders.ask("one more", ORDER), Asked::Full);
+    }
+
+    /// Expect: every sum of fen that can ever be made fits into 63 bits, the last one exactly.
+    #[test]
+    fn orders_that_could_overflow_a_sum_of_money_are_not_taken() {
+        let mut orders = Orders::default();
+        let half = MintSettings { total: 1 << 61, fen_min: 1, fen_max: 2, ..ORDER };
+        assert_eq!(orders.ask("half", half), Asked::New(0));
+        assert_eq!(orders.ask("other half", half), Asked::TooMuch);
+        assert_eq!(orders.ask("half", half), Asked::Known(0));
+        assert_eq!(
+            orders.ask("worst", MintSettings { total: u64::MAX, fen_max: u64::MAX, ..half }),
+            Asked::TooMuch
+        );
+        let rest = MintSettings { total: (1 << 62) - 1, fen_max: 1, ..half };
+        assert_eq!(orders.ask("rest", rest), Asked::New(1));
+        assert_eq!(orders.ask("one more fen", MintSettings { total: 1, fen_max: 1, ..half }), Asked::TooMuch);
+    }
+
+    #[test]
+    fn an_id_that_is_made_is_one_that_nobody_took() {
+        let mut orders = Orders::default();
+        assert_eq!(orders.free_id(), "order-1");
+        orders.ask("order-1", ORDER);
+        orders.ask("order-3", ORDER);
+        assert_eq!(orders.free_id(), "order-2");
+        orders.ask("order-2", ORDER);
+        assert_eq!(orders.free_id(), "order-4");
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! A running server, from start to stop.
 
 use super::alarms::Alarms;
-use super::http;
 use super::orders::{Asked, OrderReport, Orders};
 use super::rates::{Rates, Sampler};
 use super::settings::{MintSettings, Settings};
@@ -15,9 +14,9 @@ use crate::worker::{
 };
 use rand::SeedableRng as _;
 use redpkt_proto::keyring::KeyRing;
-use redpkt_proto::{Now, Rng, SESSION_EPOCH_WALL_MS, seal};
+use redpkt_proto::{Now, Rng, SESSION_EPOCH_WALL_MS};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -82,7 +81,6 @@ pub struct Shared {
     started: Instant,
     orders: Mutex<Orders>,
     rates: Mutex<Rates>,
-    orders_named: AtomicU64,
 }
 
 /// A running server.
@@ -125,11 +123,10 @@ impl Server {
             started: Instant::now(),
             orders: Mutex::default(),
             rates: Mutex::default(),
-            orders_named: AtomicU64::new(0),
             settings,
         };
         if let Some(mint) = shared.settings.mint {
-            shared.mint("start", mint)?;
+            shared.mint(Some("start"), mint)?;
         }
         Ok(Server {
             sampler: Sampler::new(shared.started),
@@ -204,16 +201,12 @@ impl Shared {
         self.settings.http.as_ref()?.token.as_deref()
     }
 
-    /// An id for an order that came without one.
-    pub fn new_order_id(&self) -> String {
-        format!("order-{}", self.orders_named.fetch_add(1, Ordering::Relaxed) + 1)
-    }
-
-    /// Takes an order to mint, and tells the workers if it is new.
-    pub fn mint(&self, id: &str, mint: MintSettings) -> Result<Asked, WorkerHangs> {
+    /// Takes an order to mint, and tells the workers if it is new. Without an id it gets one.
+    pub fn mint(&self, id: Option<&str>, mint: MintSettings) -> Result<Asked, WorkerHangs> {
         // The lock is held until all workers are told: they count orders in the order they come.
         let mut orders = lock(&self.orders);
-        let asked = orders.ask(id, mint);
+        let id = id.map_or_else(|| orders.free_id(), str::to_owned);
+        let asked = orders.ask(&id, mint);
         if let Asked::New(_) = asked {
             self.tell_all(|| Command::Order(mint.order()))?;
             tracing::info!(id, rate = mint.rate_per_s, total = mint.total, "order to mint taken");
@@ -240,13 +233,6 @@ impl Shared {
     }
 }
 
-/// Serves HTTP until the future is dropped.
-pub async fn serve_http(listener: tokio::net::TcpListener, shared: Arc<Shared>) {
-    if let Err(error) = axum::serve(listener, http::router(shared)).await {
-        tracing::error!(%error, "the HTTP side has ended");
-    }
-}
-
 fn check_memory(settings: &Settings) -> Result<(), StartError> {
     const MIB: u64 = 1 << 20;
     let (needed, available) = (settings.bytes(), telemetry::memory_available_bytes());
@@ -262,8 +248,8 @@ fn check_memory(settings: &Settings) -> Result<(), StartError> {
 
 /// A machine without AES instructions, or a build that does not use them, seals 50 times slower.
 fn check_cipher() {
-    let cost = seal::cost_in_hashes();
-    if cost > seal::COST_IN_HASHES_MAX {
+    let cost = telemetry::sealing_cost_in_hashes();
+    if cost > telemetry::SEALING_COST_IN_HASHES_MAX {
         tracing::warn!(
             cost_in_hashes = cost,
             "sealing runs without AES instructions: expect a fraction of the speed"

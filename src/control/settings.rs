@@ -66,6 +66,10 @@ pub struct MintSettings {
     pub fen_max: u64,
 }
 
+/// Fen that all orders of a server may mint together: amounts and their sums are kept in 63 bits, so that a
+/// signed 64-bit column of a ledger holds every one of them.
+pub const FEN_IN_ALL_MAX: u128 = i64::MAX as u128;
+
 /// Answers that may wait for the disk in each group.
 const PROMISES_PER_GROUP: usize = 16_384;
 
@@ -96,5 +100,10 @@ impl MintSettings {
     pub fn order(&self) -> MintOrder {
         let MintSettings { rate_per_s, total, fen_min, fen_max } = *self;
         MintOrder { rate_per_s, total, fen_min, fen_max }
+    }
+
+    /// Fen that it mints at the most.
+    pub fn fen_at_most(&self) -> u128 {
+        u128::from(self.total) * u128::from(self.fen_max)
     }
 }

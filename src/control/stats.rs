@@ -285,14 +285,32 @@ impl WorkerStats {
 }
 
 fn groups(sets: &[(u32, SetSnapshot)], layout: Layout) -> Vec<GroupStats> {
-    let group = |group: u32| {
-        let own = || sets.iter().filter(move |(set, _)| layout.group_of(*set) == group);
-        GroupStats {
-            group,
-            worker: group % layout.workers,
-            sessions: own().map(|(_, snapshot)| snapshot.sessions).sum(),
-            pool_packets: own().map(|(_, snapshot)| snapshot.pool_packets).sum(),
-        }
-    };
-    (0..layout.groups).map(group).collect()
+    let empty = |group| GroupStats { group, worker: group % layout.workers, sessions: 0, pool_packets: 0 };
+    let mut groups: Vec<GroupStats> = (0..layout.groups).map(empty).collect();
+    for (set, snapshot) in sets {
+        let group = &mut groups[layout.group_of(*set) as usize];
+        group.sessions += snapshot.sessions;
+        group.pool_packets += snapshot.pool_packets;
+    }
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_the_sum_of_its_sets() {
+        let layout = Layout { sets: 8, groups: 3, workers: 2 };
+        let snapshot = |set: u32| SetSnapshot {
+            sessions: u64::from(set),
+            pool_packets: 10 * u64::from(set),
+            ..SetSnapshot::default()
+        };
+        let sets: Vec<(u32, SetSnapshot)> = (0..8).map(|set| (set, snapshot(set))).collect();
+        let of = |group: &GroupStats| (group.group, group.worker, group.sessions, group.pool_packets);
+        let found: Vec<_> = groups(&sets, layout).iter().map(of).collect();
+        // 0 + 3 + 6, 1 + 4 + 7, 2 + 5.
+        assert_eq!(found, [(0, 0, 9, 90), (1, 1, 12, 120), (2, 0, 7, 70)]);
+    }
 }

@@ -1,9 +1,14 @@
 //! What is told about a running server: figures that workers publish, logs, and the process's own state.
 
+#![forbid(unsafe_code)]
+
+mod cgroup;
+mod cipher;
 mod log;
 mod process;
 mod published;
 
+pub use cipher::{SEALING_COST_IN_HASHES_MAX, sealing_cost_in_hashes};
 pub use log::{LogOptions, OncePerMinute, init_log};
 pub use process::{memory_available_bytes, resident_bytes};
 pub use published::Published;

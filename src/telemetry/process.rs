@@ -1,5 +1,6 @@
 //! What the kernel says about this process and machine.
 
+use super::cgroup;
 use procfs::{Current, WithCurrentSystemInfo};
 
 /// Bytes of this process that are in memory (VmRSS).
@@ -8,17 +9,11 @@ pub fn resident_bytes() -> Option<u64> {
     Some(stat.rss_bytes().get())
 }
 
-/// Bytes that new work can have without swapping: MemAvailable, or what the memory cgroup leaves if that
-/// is less.
+/// Bytes that new work can have without swapping: MemAvailable, or what the memory cgroups of this process
+/// leave if that is less.
 pub fn memory_available_bytes() -> Option<u64> {
     let machine = procfs::Meminfo::current().ok()?.mem_available?;
-    let read =
-        |file: &str| std::fs::read_to_string(format!("/sys/fs/cgroup/{file}")).ok()?.trim().parse().ok();
-    let group: Option<u64> = match (read("memory.max"), read("memory.current")) {
-        (Some(max), Some(current)) => Some(u64::saturating_sub(max, current)),
-        _ => None,
-    };
-    Some(group.map_or(machine, |group| machine.min(group)))
+    Some(cgroup::memory_left_bytes().map_or(machine, |left| machine.min(left)))
 }
 
 #[cfg(test)]

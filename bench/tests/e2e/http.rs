@@ -80,6 +80,38 @@ fn impossible_orders_are_refused_by_name() {
     assert!(server.stats()["orders"].as_array().unwrap().is_empty());
 }
 
+/// Expect: orders that together could make more fen than 63 bits hold are refused with 400, and nothing is
+/// minted of the one that was too much.
+#[test]
+fn orders_that_could_overflow_money_are_refused() {
+    let keys = Keys::new();
+    let server = Server::start(&keys, &[]);
+    let most = format!("/mint?rate=1&total={}&fen=1..1", i64::MAX - 10);
+    assert_eq!(server.ask("POST", &most).status, 201);
+    let reply = server.ask("POST", "/mint?id=more&rate=1&total=11&fen=1..1");
+    assert_eq!(reply.status, 400, "{reply:?}");
+    assert!(reply.body.contains("total") && reply.body.contains(&i64::MAX.to_string()), "{reply:?}");
+    assert_eq!(server.ask("POST", "/mint?id=more&rate=1&total=10&fen=1..1").status, 201);
+}
+
+/// Expect: clients that never finish a request lose their connections, and others are served then, however
+/// many there are.
+#[test]
+fn slow_clients_do_not_shut_others_out() {
+    use std::io::Write as _;
+    let keys = Keys::new();
+    let server = Server::start(&keys, &[]);
+    let slow: Vec<_> = (0..100)
+        .map(|_| {
+            let mut stream = std::net::TcpStream::connect(server.http()).unwrap();
+            stream.write_all(b"GET /stats.json HTTP/1.1\r\nHost: ").unwrap();
+            stream
+        })
+        .collect();
+    assert_eq!(server.get("/healthz").body, "ok\n");
+    drop(slow);
+}
+
 /// Expect: orders are bounded in number; beyond, the answer says so.
 #[test]
 fn orders_are_bounded() {
@@ -122,7 +154,7 @@ fn a_token_is_asked_for_on_every_route() {
     let keys = Keys::new();
     let file = keys.file("token");
     let token = "correct horse battery staple";
-    std::fs::write(&file, format!("{token}\n")).unwrap();
+    keys.write_file(&file, &format!("{token}\n"), 0o600);
     let args = ["--http", "0.0.0.0:0", "--http-token", file.to_str().unwrap()];
     let server = Server::start(&keys, &args).with_token(token);
     let addr = (std::net::Ipv4Addr::LOCALHOST, server.http().port()).into();
@@ -142,6 +174,13 @@ fn a_token_is_asked_for_on_every_route() {
     }
     let right = format!("Bearer {token}");
     let fields = [("Authorization", right.as_str())];
+    // It is asked for in addition: a page elsewhere is refused, whatever its browser knows.
+    for foreign in FOREIGN {
+        let reply = ask(addr, "GET", "/stats.json", &[fields[0], foreign]).unwrap();
+        assert_eq!(reply.status, 403, "{foreign:?}: {reply:?}");
+    }
+    let forwarded = [fields[0], ("Host", "192.0.2.7:80")];
+    assert_eq!(ask(addr, "GET", "/healthz", &forwarded).unwrap().status, 200);
     assert_eq!(ask(addr, "GET", "/healthz", &fields).unwrap().body, "ok\n");
     let stats = ask(addr, "GET", "/stats.json", &fields).unwrap().json();
     assert!(stats["orders"].as_array().unwrap().is_empty());

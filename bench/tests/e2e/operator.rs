@@ -125,6 +125,21 @@ fn impossible_numbers_are_refused() {
         (&["--sets", "3"][..], &["--sets 3", "a power of two"][..]),
         (&["--sets", "131072"], &["--sets 131072", "65536"]),
         (&["--groups", "5", "--sets", "4"], &["--groups 5", "1 to 4"]),
+        (&["--groups", "70000"], &["--groups", "70000", "65536"]),
+        (&["--groups", "0"], &["--groups", "0"]),
+        (&["--mint-total", "5"], &["--mint"]),
+        (&["--mint-fen", "1..5"], &["--mint"]),
+        (
+            &["--mint", "1", "--mint-total", "9223372036854775807", "--mint-fen", "1..2"],
+            &["--mint-total 9223372036854775807", "fen"],
+        ),
+        (&["--cores", "0,0"], &["--cores", "core 0 twice"]),
+        (&["--shakes-per-s", "1001"], &["--shakes-per-s", "1001", "1000"]),
+        (&["--listen", "127.0.0.1:9", "--listen", "127.0.0.1:9"], &["--listen 127.0.0.1:9", "twice"]),
+        (
+            &["--workers", "1", "--groups", "1", "--sessions", "4294967296"],
+            &["--sessions 4294967296", "slots on one worker", "4294967295"],
+        ),
         (&["--groups", "1", "--workers", "2"], &["--workers 2", "--groups"]),
         (&["--workers", "0"], &["--workers", "0"]),
         (&["--sessions", "0"], &["--sessions", "0"]),
@@ -166,11 +181,18 @@ fn sessions_that_do_not_fit_into_memory_are_refused() {
 fn http_on_a_reachable_address_needs_a_token() {
     let good = Good::new();
     good.fails(2, &["--http", "0.0.0.0:0"], &["--http 0.0.0.0:0", "--http-token FILE"]);
-    let file = good.keys.file("token");
-    let file = file.to_str().unwrap();
+    let path = &good.keys.file("token");
+    let file = path.to_str().unwrap();
     good.fails(2, &["--http", "0.0.0.0:0", "--http-token", file], &["--http-token", file]);
-    std::fs::write(file, "short\n").unwrap();
+    good.keys.write_file(path, "short\n", 0o600);
     good.fails(2, &["--http", "0.0.0.0:0", "--http-token", file], &["--http-token", "at least 16"]);
+    for mode in [0o644, 0o640] {
+        good.keys.write_file(path, "correct horse battery staple\n", mode);
+        let parts = ["--http-token", &format!("{mode:04o}"), &format!("chmod 0600 {file}")];
+        good.fails(2, &["--http", "127.0.0.1:0", "--http-token", file], &parts);
+    }
+    good.keys.write_file(path, "correct horse battery staple\n", 0o600);
+    good.fails(2, &["--http", "none", "--http-token", file], &["--http-token", "--http none"]);
 }
 
 /// Expect: a value in the TOML file fails as on the command line, with the option's name.
@@ -185,6 +207,10 @@ fn bad_values_in_the_toml_file_are_named() {
         ("idle = \"soon\"", &["--idle", "soon"]),
         ("machine = -1", &["--machine", "-1"]),
         ("nonsense = 1", &["--nonsense"]),
+        ("http = false", &["http", "no switch"]),
+        ("workers = true", &["workers", "no switch"]),
+        ("workers = [1, 2]", &["workers", "list"]),
+        ("mint-total = 7", &["--mint"]),
         ("steering = \"perhaps\"", &["--steering", "perhaps", "on, off"]),
         ("workers =", &["--config", config]),
         ("config = \"other.toml\"", &["config"]),

@@ -99,3 +99,62 @@ fn what_waits_at_the_signal_is_answered() {
 fn what_waits_at_the_signal_for_another_worker_is_answered() {
     what_waits_is_answered(&["--workers", "4", "--steering", "off"]);
 }
+
+/// A pipe that is full, so that nothing more is written until it is read.
+fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).unwrap();
+    while std::io::Write::write(&mut writer, &[b'\n'; 4_096]).is_ok() {}
+    fcntl(&writer, FcntlArg::F_SETFL(OFlag::empty())).unwrap();
+    (reader, writer)
+}
+
+/// Expect: a reader of stdout that goes away ends the printing and nothing else.
+#[test]
+fn a_closed_stdout_ends_the_printing_alone() {
+    let keys = Keys::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let server = Server::start_to(&keys, &[], &[], writer.into());
+    drop(reader);
+    let peer = Peer::new(server.addr());
+    let mut user = Hand::join(&peer, &keys.ticket(1));
+    // Two lines are due in this time.
+    std::thread::sleep(std::time::Duration::from_millis(2_500));
+    user.shake_and_hear(&peer);
+    assert_eq!(server.get("/healthz").body, "ok\n");
+    let (status, _, stderr) = server.end(Signal::SIGTERM);
+    assert_eq!(status.code(), Some(0), "{stderr}");
+    assert!(!stderr.contains("panick"), "{stderr}");
+}
+
+/// Expect: a reader of stdout that stops reading holds nobody up, not even the end.
+#[test]
+fn a_blocked_stdout_holds_nobody_up() {
+    let keys = Keys::new();
+    let (reader, writer) = full_pipe();
+    let server = Server::start_to(&keys, &[], &[], writer.into());
+    std::thread::sleep(std::time::Duration::from_millis(1_500));
+    assert_eq!(server.get("/healthz").body, "ok\n");
+    server.signal(Signal::SIGHUP);
+    wait_for("the keys to be read again", || server.logged("keys read again").pop());
+    let (status, _, stderr) = server.end(Signal::SIGTERM);
+    assert_eq!(status.code(), Some(0), "{stderr}");
+    drop(reader);
+}
+
+/// Expect: a second signal ends a stop that takes its time, here one that waits for a reader of the totals:
+/// exit code 1, one line.
+#[test]
+fn a_second_signal_ends_a_stop_that_takes_its_time() {
+    let keys = Keys::new();
+    let (reader, writer) = full_pipe();
+    let server = Server::start_to(&keys, &[], &[], writer.into());
+    server.signal(Signal::SIGTERM);
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let (status, _, stderr) = server.end(Signal::SIGINT);
+    assert_eq!(status.code(), Some(1), "{stderr}");
+    let last = stderr.lines().last().unwrap();
+    assert!(last.starts_with("redpkt") && last.contains("a second signal"), "{stderr}");
+    drop(reader);
+}

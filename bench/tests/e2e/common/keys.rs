@@ -32,13 +32,18 @@ impl Keys {
 
     /// Replaces the file.
     pub fn write(&self, text: &str, mode: u32) {
+        self.write_file(&self.path(), text, mode);
+    }
+
+    /// Makes or replaces a file beside it.
+    pub fn write_file(&self, path: &Path, text: &str, mode: u32) {
         let new = self.file("new");
         let mut options = std::fs::OpenOptions::new();
         let mut file = options.write(true).create_new(true).mode(mode).open(&new).expect("a new file");
         file.write_all(text.as_bytes()).expect("written");
         // Not cut down by the umask.
         file.set_permissions(std::fs::Permissions::from_mode(mode)).expect("its owner may");
-        std::fs::rename(&new, self.path()).expect("renamed");
+        std::fs::rename(&new, path).expect("renamed");
     }
 
     pub fn path(&self) -> PathBuf {

@@ -39,7 +39,13 @@ impl Server {
 
     /// The same with variables in its environment.
     pub fn start_with(keys: &Keys, args: &[&str], env: &[(&str, &str)]) -> Server {
+        Server::start_to(keys, args, env, Stdio::piped())
+    }
+
+    /// The same with another stdout, which nobody reads here unless it is piped.
+    pub fn start_to(keys: &Keys, args: &[&str], env: &[(&str, &str)], stdout: Stdio) -> Server {
         let mut command = command();
+        command.stdout(stdout);
         command.arg("serve").arg("--key").arg(keys.path()).arg("--log-json").envs(env.iter().copied());
         let defaults = [
             ("--listen", "127.0.0.1:0"),
@@ -55,7 +61,10 @@ impl Server {
             command.args([name, value]);
         }
         let mut child = command.args(args).spawn().expect("the server starts");
-        let (stdout, stderr) = (Output::of(child.stdout.take()), Output::of(child.stderr.take()));
+        // What was opened for the child is closed here.
+        drop(command);
+        let stdout = child.stdout.take().map_or_else(Output::none, |end| Output::of(Some(end)));
+        let stderr = Output::of(child.stderr.take());
         let mut server = Server { child, stdout, stderr, listen: vec![], http: None, authorization: None };
         let serving = wait_for("the server to listen", || {
             assert!(server.child.try_wait().unwrap().is_none(), "it ended: {}", server.stderr());
@@ -177,6 +186,11 @@ impl Output {
             }
         });
         Output { text, reader: Some(reader) }
+    }
+
+    /// Of an end that nobody reads here.
+    fn none() -> Output {
+        Output { text: Arc::default(), reader: None }
     }
 
     fn so_far(&self) -> String {

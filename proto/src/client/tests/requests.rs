@@ -55,6 +55,7 @@ fn three_later_answers_send_an_earlier_request_again() {
     let lost = world.session.call(world.now, Call::Shake).unwrap();
     world.pump();
     world.wire.clear();
+    world.run_for_ms(1);
     for _ in 0..5 {
         world.call(Call::Shake).unwrap();
         world.run_for_ms(1);
@@ -67,6 +68,18 @@ fn three_later_answers_send_an_earlier_request_again() {
     assert_eq!(sent[6] - sent[1], 22, "with the third answer: {sent:?}");
 }
 
+/// Expect: frames of one datagram do not overtake each other: one that wins waits for its row, the others do
+/// not.
+#[test]
+fn answers_to_the_same_datagram_send_nothing_again() {
+    let config = Config { rto_ns_min: 5_000 * MS, rto_ns_max: 5_000 * MS, ..Config::default() };
+    let mut world = World::joined_with(config);
+    let reqs: Vec<_> = (0..6).map(|_| world.session.call(world.now, Call::Shake).unwrap()).collect();
+    world.server.silent_on = vec![reqs[0]];
+    world.run_for_ms(200);
+    assert_eq!((world.outcomes().len(), world.sent_ms(Op::Shake).len()), (5, 6));
+}
+
 /// Expect: when two are outstanding one later answer is enough, but a round trip and a quarter must have
 /// passed, for reordering.
 #[test]
@@ -75,8 +88,9 @@ fn with_two_in_flight_one_later_answer_is_enough_after_a_while() {
     let mut world = World::joined_with(config);
     let lost = world.call(Call::Shake).unwrap();
     world.wire.clear();
+    world.run_for_ms(1);
     world.call(Call::Shake).unwrap();
-    world.run_for_ms(24);
+    world.run_for_ms(23);
     assert_eq!(world.sent.len(), 2);
     world.run_for_ms(2);
     assert_eq!(world.sent.len(), 3);

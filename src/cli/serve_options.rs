@@ -1,0 +1,308 @@
+//! Options of `redpkt serve`, and how they become one checked configuration.
+
+use super::keys::read_key_file;
+use super::parse::{Cores, parse_cores, parse_fen_range, parse_seconds};
+use super::{Failure, secret_file};
+use crate::control::{FEN_IN_ALL_MAX, HttpSettings, MintSettings, Settings, Totals};
+use crate::net::affinity::allowed_cores;
+use crate::set::{Capacity, RECORDS_MAX};
+use crate::worker::Idle;
+use clap::{Args, ValueEnum};
+use redpkt_proto::steer::{Layout, SETS_MAX};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Options of `serve`.
+#[derive(Args)]
+#[command(allow_negative_numbers = true)]
+#[command(after_help = "Examples:
+  redpkt keygen --out redpkt.key
+  redpkt serve --key redpkt.key --mint 200 --mint-total 40000 --mint-fen 1..200
+  redpkt serve --key redpkt.key --listen 0.0.0.0:7100 --listen [::]:7100 --workers 4
+  redpkt serve --config redpkt.toml        # the same options by their long names, as TOML
+  curl http://127.0.0.1:7101/stats.json
+
+Exit codes: 0 done, 2 an option is wrong, 3 the machine refused (port, memory, permission).")]
+pub struct ServeArgs {
+    /// Where datagrams come in; may be given several times. A wildcard answers from the address asked at
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7100")]
+    listen: Vec<SocketAddr>,
+    /// Threads that handle datagrams [default: one per core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    workers: Option<u32>,
+    /// Cores that workers are pinned to, such as 0,2-5; none leaves them to the kernel [default: those allowed]
+    #[arg(long, value_name = "LIST|none", value_parser = parse_cores)]
+    cores: Option<Cores>,
+    /// Sessions of uniformly hashed users that surely fit
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
+    sessions: u64,
+    /// SETs, a power of two; fixed for the life of a ledger [default: sessions/4,000]
+    #[arg(long, value_name = "N")]
+    sets: Option<u32>,
+    /// Groups of SETs with a journal each; fixed for the life of a ledger [default: one per core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(SETS_MAX)))]
+    groups: Option<u32>,
+    /// Users whose money can be kept
+    #[arg(long, value_name = "N", default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
+    accounts: u64,
+    /// Packets that can be kept, opened ones only as long as there is room
+    #[arg(long, value_name = "N", default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
+    packets: u64,
+    /// Where money is kept; memory: is gone with the process
+    #[arg(long, value_name = "URL", default_value = "memory:")]
+    ledger: String,
+    /// Server keys, as `redpkt keygen` makes them
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// Where figures are read and orders are given; none for nowhere
+    #[arg(long, value_name = "ADDR|none", default_value = "127.0.0.1:7101")]
+    http: String,
+    /// File with the token that HTTP requests must show; needed on an address other than loopback
+    #[arg(long, value_name = "FILE")]
+    http_token: Option<PathBuf>,
+    /// Mint so many packets a second, from the start
+    #[arg(long, value_name = "RATE", value_parser = clap::value_parser!(u32).range(1..))]
+    mint: Option<u32>,
+    /// Packets to mint in all
+    #[arg(long, value_name = "N", default_value_t = 10_000, requires = "mint", value_parser = clap::value_parser!(u64).range(1..))]
+    mint_total: u64,
+    /// Fen in a minted packet
+    #[arg(long, value_name = "MIN..MAX", default_value = "1..200", requires = "mint", value_parser = parse_fen_range)]
+    mint_fen: (u64, u64),
+    /// How datagrams move: mmsg is recvmmsg and sendmmsg on UDP sockets; auto picks what works best
+    #[arg(long, value_enum, default_value_t = Io::Auto)]
+    io: Io,
+    /// What a worker does when nothing waits: block sleeps in the kernel, spin asks again at once
+    #[arg(long, value_enum, default_value_t = WhenIdle::Block)]
+    when_idle: WhenIdle,
+    /// Whether the kernel brings datagrams to the worker of their user; off hands them over by ring
+    #[arg(long, value_enum, default_value_t = OnOff::On)]
+    steering: OnOff,
+    /// This machine's number in packet ids
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    machine: u16,
+    /// Shakes that a user gets answered in a second; 0 for no limit
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    shakes_per_s: u16,
+    /// How often clients are told to send something
+    #[arg(long, value_name = "TIME", default_value = "25s", value_parser = parse_seconds)]
+    keepalive: u64,
+    /// After how much silence a session ends
+    #[arg(long, value_name = "TIME", default_value = "90s", value_parser = parse_seconds)]
+    idle: u64,
+    /// Options from a TOML file; the command line wins
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print a JSON line each second, and the totals as JSON
+    #[arg(long)]
+    json: bool,
+    /// Write logs as JSON
+    #[arg(long)]
+    pub log_json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Io {
+    Auto,
+    Mmsg,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum WhenIdle {
+    Block,
+    Spin,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum OnOff {
+    On,
+    Off,
+}
+
+/// Users for each SET that the default number of SETs aims at.
+const USERS_PER_SET: u64 = 4_000;
+
+impl ServeArgs {
+    /// Checks every option, alone and with the others.
+    pub fn settings(self) -> Result<Settings, Failure> {
+        self.check_listen()?;
+        let (workers, cores) = self.workers_and_cores()?;
+        let layout = self.layout(workers)?;
+        // There is one engine today, so auto has nothing to weigh.
+        let (Io::Auto | Io::Mmsg) = self.io;
+        let idle_s = seconds_u16("--idle", self.idle)?;
+        let keepalive_s = seconds_u16("--keepalive", self.keepalive)?;
+        if keepalive_s >= idle_s {
+            return Err(Failure::usage(format!(
+                "--keepalive {keepalive_s}s: a session would end after {idle_s}s of silence; it must be less than --idle"
+            )));
+        }
+        if self.ledger != "memory:" {
+            return Err(Failure::usage(format!(
+                "--ledger {}: this version keeps money in memory: only",
+                self.ledger
+            )));
+        }
+        let totals = Totals { sessions: self.sessions, accounts: self.accounts, packets: self.packets };
+        check_capacity(totals, layout)?;
+        Ok(Settings {
+            mint: self.mint_settings()?,
+            http: self.http_settings()?,
+            keys: read_key_file(&self.key, "--key")?,
+            listen: self.listen,
+            layout,
+            cores,
+            steering: self.steering == OnOff::On,
+            idle: match self.when_idle {
+                WhenIdle::Block => Idle::Block,
+                WhenIdle::Spin => Idle::Spin,
+            },
+            machine: self.machine,
+            totals,
+            shakes_per_s: self.shakes_per_s,
+            keepalive_s,
+            idle_s,
+            key_file: self.key,
+            json_lines: self.json,
+        })
+    }
+
+    /// An address is listened at once. Port 0 is another port each time.
+    fn check_listen(&self) -> Result<(), Failure> {
+        let twice = |(at, addr): (usize, &SocketAddr)| addr.port() != 0 && self.listen[..at].contains(addr);
+        match self.listen.iter().enumerate().find(|listen| twice(*listen)) {
+            Some((_, addr)) => Err(Failure::usage(format!("--listen {addr}: it is given twice"))),
+            None => Ok(()),
+        }
+    }
+
+    fn mint_settings(&self) -> Result<Option<MintSettings>, Failure> {
+        let (fen_min, fen_max) = self.mint_fen;
+        let total = self.mint_total;
+        let mint = self.mint.map(|rate_per_s| MintSettings { rate_per_s, total, fen_min, fen_max });
+        match mint {
+            Some(mint) if mint.fen_at_most() > FEN_IN_ALL_MAX => Err(Failure::usage(format!(
+                "--mint-total {total}: packets of up to {fen_max} fen could make more than {FEN_IN_ALL_MAX} fen; ask for less with --mint-total or --mint-fen"
+            ))),
+            mint => Ok(mint),
+        }
+    }
+
+    /// One core for each worker, unless they are left to the kernel.
+    fn workers_and_cores(&self) -> Result<(u32, Vec<usize>), Failure> {
+        let allowed = allowed_cores();
+        let cores = match &self.cores {
+            Some(Cores::None) => {
+                return Ok((self.workers.unwrap_or(allowed.len() as u32), Vec::new()));
+            }
+            Some(Cores::List(cores)) => cores.clone(),
+            None => allowed.clone(),
+        };
+        if let Some(core) = cores.iter().find(|core| !allowed.contains(core)) {
+            return Err(Failure::usage(format!(
+                "--cores: core {core} is not among those allowed here, {allowed:?}"
+            )));
+        }
+        let workers = self.workers.unwrap_or(cores.len() as u32);
+        if workers as usize > cores.len() {
+            return Err(Failure::usage(format!(
+                "--workers {workers}: there are {} cores for them, {cores:?}; ask for fewer, or leave them to the kernel with --cores none",
+                cores.len()
+            )));
+        }
+        Ok((workers, cores))
+    }
+
+    fn layout(&self, workers: u32) -> Result<Layout, Failure> {
+        let groups = self.groups.unwrap_or_else(|| workers.max(allowed_cores().len() as u32));
+        let sets = self.sets.unwrap_or_else(|| {
+            let wished = (self.sessions / USERS_PER_SET).max(1).next_power_of_two();
+            // At most SETS_MAX groups are allowed, so there is a SET for each.
+            wished.clamp(u64::from(groups.next_power_of_two()), u64::from(SETS_MAX)) as u32
+        });
+        if !sets.is_power_of_two() || sets > SETS_MAX {
+            return Err(Failure::usage(format!("--sets {sets}: a power of two up to {SETS_MAX} is allowed")));
+        }
+        if groups > sets {
+            return Err(Failure::usage(format!(
+                "--groups {groups}: 1 to {sets}, the number of SETs, are allowed"
+            )));
+        }
+        if workers > groups {
+            return Err(Failure::usage(format!(
+                "--workers {workers}: every worker needs a group and there are {groups}; ask for more --groups or fewer --workers"
+            )));
+        }
+        Ok(Layout { sets, groups, workers })
+    }
+
+    fn http_settings(&self) -> Result<Option<HttpSettings>, Failure> {
+        if self.http == "none" {
+            return match &self.http_token {
+                None => Ok(None),
+                Some(file) => Err(Failure::usage(format!(
+                    "--http-token {}: with --http none nobody is asked for it; leave out one of them",
+                    file.display()
+                ))),
+            };
+        }
+        let addr: SocketAddr = self
+            .http
+            .parse()
+            .map_err(|_| Failure::usage(format!("--http {}: expected ADDRESS:PORT or none", self.http)))?;
+        let token = match &self.http_token {
+            None if addr.ip().is_loopback() => None,
+            None => {
+                return Err(Failure::usage(format!(
+                    "--http {addr}: others can reach this address; name a file with a secret by --http-token FILE"
+                )));
+            }
+            Some(file) => {
+                let token = secret_file::read(file, "--http-token", "")?.trim().to_owned();
+                if token.len() < 16 {
+                    return Err(Failure::usage(format!(
+                        "--http-token {}: at least 16 characters",
+                        file.display()
+                    )));
+                }
+                Some(token)
+            }
+        };
+        Ok(Some(HttpSettings { addr, token }))
+    }
+}
+
+/// Every table can be as large as asked for.
+fn check_capacity(totals: Totals, layout: Layout) -> Result<(), Failure> {
+    let Totals { sessions, accounts, packets } = totals;
+    let capacity = Capacity::of_totals(layout.sets, sessions, accounts, packets);
+    for (option, total, records) in [
+        ("--sessions", sessions, capacity.sessions),
+        ("--accounts", accounts, capacity.accounts),
+        ("--packets", packets, capacity.packets),
+    ] {
+        if records > RECORDS_MAX {
+            return Err(Failure::usage(format!(
+                "{option} {total}: {records} in each of {} SETs, at most {RECORDS_MAX} are allowed; ask for more --sets",
+                layout.sets
+            )));
+        }
+    }
+    let mut sets_of_worker = vec![0u64; layout.workers as usize];
+    (0..layout.sets).for_each(|set| sets_of_worker[layout.worker_of(set) as usize] += 1);
+    let sets = sets_of_worker.into_iter().max().unwrap_or(0);
+    let slots = sets * capacity.sessions as u64;
+    if slots > SLOTS_MAX {
+        return Err(Failure::usage(format!(
+            "--sessions {sessions}: {slots} slots on one worker, at most {SLOTS_MAX} are allowed; ask for fewer, or for more --workers"
+        )));
+    }
+    Ok(())
+}
+
+/// Session slots on one worker, which are numbered in 32 bits.
+const SLOTS_MAX: u64 = u32::MAX as u64;
+
+fn seconds_u16(option: &str, seconds: u64) -> Result<u16, Failure> {
+    u16::try_from(seconds).map_err(|_| Failure::usage(format!("{option} {seconds}s: at most {}s", u16::MAX)))
+}
