@@ -105,9 +105,7 @@ impl ServerChild {
     /// Starts a child and waits until it answers.
     pub fn start(options: ChildOptions) -> Result<ServerChild, Failure> {
         guard::install();
-        let directory = tempfile::Builder::new()
-            .prefix("redpkt-bench-")
-            .tempdir()
+        let directory = guard::directory()
             .map_err(|error| Failure::machine(format!("making a temporary directory: {error}")))?;
         let mut rng =
             os_seeded_rng().map_err(|error| Failure::machine(format!("no random bytes: {error}")))?;
@@ -310,9 +308,7 @@ fn spawn(
     // A group of its own: an interrupt from the terminal is for the parent, which then ends the child.
     command.stdin(Stdio::null()).process_group(0);
     command.stdout(log.try_clone().map_err(cannot)?).stderr(log);
-    let process = command.spawn().map_err(cannot)?;
-    guard::watch(process.id(), directory);
-    Ok(process)
+    guard::spawn(&mut command).map_err(cannot)
 }
 
 fn write_key_file(path: &Path, keys: &KeyRing) -> Result<(), Failure> {

@@ -3,27 +3,47 @@
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::{Pid, getppid};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
+use std::process::{Child, Command};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use tempfile::TempDir;
 
 /// The environment variable that tells a child who its parent is.
 pub(super) const PARENT: &str = "REDPKT_BENCH_PARENT";
 
-/// Children that run, and the directories to remove with them.
-static RUNNING: Mutex<Vec<(u32, PathBuf)>> = Mutex::new(Vec::new());
-
-fn running() -> MutexGuard<'static, Vec<(u32, PathBuf)>> {
-    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+/// What has to go when this process ends.
+struct Guarded {
+    children: Vec<u32>,
+    directories: Vec<PathBuf>,
 }
 
-/// Puts a child under guard.
-pub(super) fn watch(child: u32, directory: &Path) {
-    running().push((child, directory.to_owned()));
+/// Locked while a child or a directory comes to be, so that a signal in that moment waits and finds it.
+static GUARDED: Mutex<Guarded> = Mutex::new(Guarded { children: Vec::new(), directories: Vec::new() });
+
+fn guarded() -> MutexGuard<'static, Guarded> {
+    GUARDED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts a child under guard.
+pub(super) fn spawn(command: &mut Command) -> io::Result<Child> {
+    let mut guarded = guarded();
+    let child = command.spawn()?;
+    guarded.children.push(child.id());
+    Ok(child)
+}
+
+/// Makes a directory under guard.
+pub(super) fn directory() -> io::Result<TempDir> {
+    let mut guarded = guarded();
+    let directory = tempfile::Builder::new().prefix("redpkt-bench-").tempdir()?;
+    guarded.directories.push(directory.path().to_owned());
+    Ok(directory)
 }
 
 /// Takes a child that has ended from under guard.
 pub(super) fn forget(child: u32) {
-    running().retain(|(running, _)| *running != child);
+    guarded().children.retain(|running| *running != child);
 }
 
 /// The signals that ask a process to end.
@@ -44,9 +64,13 @@ pub(super) fn install() {
         }
         let wait = move || {
             let Ok(signal) = signals.wait() else { return };
-            for (child, directory) in running().iter() {
-                // Each fails only when there is nothing left to end or remove.
+            // Not given back: from here on nothing new comes to be.
+            let guarded = guarded();
+            // Each fails only when there is nothing left to end or remove.
+            for child in &guarded.children {
                 let _ = kill(Pid::from_raw(*child as i32), Signal::SIGKILL);
+            }
+            for directory in &guarded.directories {
                 let _ = std::fs::remove_dir_all(directory);
             }
             std::process::exit(128 + signal as i32);
