@@ -3,9 +3,9 @@
 use super::keys::read_key_file;
 use super::parse::{Cores, parse_cores, parse_fen_range, parse_seconds};
 use super::{Failure, secret_file};
-use crate::control::{FEN_IN_ALL_MAX, HttpSettings, MintSettings, Settings, Totals};
+use crate::control::{FEN_IN_ALL_MAX, HttpSettings, Settings, Totals};
 use crate::net::affinity::allowed_cores;
-use crate::set::{Capacity, RECORDS_MAX};
+use crate::set::{Capacity, MintOrder, RECORDS_MAX};
 use crate::worker::Idle;
 use clap::{Args, ValueEnum};
 use redpkt_proto::steer::{Layout, SETS_MAX};
@@ -176,10 +176,10 @@ impl ServeArgs {
         }
     }
 
-    fn mint_settings(&self) -> Result<Option<MintSettings>, Failure> {
+    fn mint_settings(&self) -> Result<Option<MintOrder>, Failure> {
         let (fen_min, fen_max) = self.mint_fen;
         let total = self.mint_total;
-        let mint = self.mint.map(|rate_per_s| MintSettings { rate_per_s, total, fen_min, fen_max });
+        let mint = self.mint.map(|rate_per_s| MintOrder { rate_per_s, total, fen_min, fen_max });
         match mint {
             Some(mint) if mint.fen_at_most() > FEN_IN_ALL_MAX => Err(Failure::usage(format!(
                 "--mint-total {total}: packets of up to {fen_max} fen could make more than {FEN_IN_ALL_MAX} fen; ask for less with --mint-total or --mint-fen"

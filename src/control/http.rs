@@ -2,7 +2,8 @@
 
 use super::orders::Asked;
 use super::server::Shared;
-use super::settings::{FEN_IN_ALL_MAX, MintSettings};
+use super::settings::FEN_IN_ALL_MAX;
+use crate::set::MintOrder;
 use axum::extract::{DefaultBodyLimit, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -157,14 +158,14 @@ async fn mint(State(shared): State<Arc<Shared>>, Query(query): Query<MintQuery>)
 }
 
 impl MintQuery {
-    fn settings(&self) -> Result<MintSettings, String> {
+    fn settings(&self) -> Result<MintOrder, String> {
         fn number<T: std::str::FromStr>(name: &str, value: Option<&String>) -> Result<T, String> {
             let value = value.ok_or(format!("{name}: missing; expected ?rate=N&total=N&fen=MIN..MAX"))?;
             value.parse().map_err(|_| format!("{name}: {value:?} is not a whole number in its range"))
         }
         let fen = self.fen.as_deref().unwrap_or("1..100");
         let (fen_min, fen_max) = crate::cli::parse_fen_range(fen).map_err(|why| format!("fen: {why}"))?;
-        let settings = MintSettings {
+        let settings = MintOrder {
             rate_per_s: number("rate", self.rate.as_ref())?,
             total: number("total", self.total.as_ref())?,
             fen_min,

@@ -14,5 +14,5 @@ mod stats;
 pub use http::{HttpSettings, serve as http_serve};
 pub use rates::Rates;
 pub use server::{Server, Shared, StartError, os_seeded_rng};
-pub use settings::{FEN_IN_ALL_MAX, MintSettings, Settings, Totals};
+pub use settings::{FEN_IN_ALL_MAX, Settings, Totals};
 pub use stats::Stats;

@@ -1,6 +1,7 @@
 //! Orders to mint: taken once by id, reported ever after.
 
-use super::settings::{FEN_IN_ALL_MAX, MintSettings};
+use super::settings::FEN_IN_ALL_MAX;
+use crate::set::MintOrder;
 use crate::set::ORDERS_MAX;
 use crate::worker::WorkerSnapshot;
 use serde::Serialize;
@@ -8,7 +9,7 @@ use serde::Serialize;
 /// The orders that were taken, in the order of their positions in the workers.
 #[derive(Debug, Default)]
 pub struct Orders {
-    taken: Vec<(String, MintSettings)>,
+    taken: Vec<(String, MintOrder)>,
 }
 
 /// What became of asking for an order.
@@ -49,7 +50,7 @@ pub struct OrderReport {
 
 impl Orders {
     /// Takes an order, or says why not.
-    pub fn ask(&mut self, id: &str, order: MintSettings) -> Asked {
+    pub fn ask(&mut self, id: &str, order: MintOrder) -> Asked {
         match self.taken.iter().position(|(known, _)| known == id) {
             Some(at) if self.taken[at].1 == order => Asked::Known(at),
             Some(_) => Asked::Conflict,
@@ -77,7 +78,7 @@ impl Orders {
     /// How far all orders are, from what the workers published.
     pub fn report(&self, workers: &[WorkerSnapshot]) -> Vec<OrderReport> {
         let sum = |at: usize, field: usize| workers.iter().map(|worker| worker.orders[at][field]).sum();
-        let report = |(at, (id, order)): (usize, &(String, MintSettings))| {
+        let report = |(at, (id, order)): (usize, &(String, MintOrder))| {
             let (minted, minted_fen, passed_by): (u64, u64, u64) = (sum(at, 0), sum(at, 1), sum(at, 2));
             OrderReport {
                 id: id.clone(),
@@ -98,14 +99,14 @@ impl Orders {
 mod tests {
     use super::*;
 
-    const ORDER: MintSettings = MintSettings { rate_per_s: 1, total: 2, fen_min: 3, fen_max: 4 };
+    const ORDER: MintOrder = MintOrder { rate_per_s: 1, total: 2, fen_min: 3, fen_max: 4 };
 
     #[test]
     fn an_order_is_taken_once_and_other_content_under_its_id_is_refused() {
         let mut orders = Orders::default();
         assert_eq!(orders.ask("a", ORDER), Asked::New(0));
         assert_eq!(orders.ask("a", ORDER), Asked::Known(0));
-        assert_eq!(orders.ask("a", MintSettings { total: 3, ..ORDER }), Asked::Conflict);
+        assert_eq!(orders.ask("a", MintOrder { total: 3, ..ORDER }), Asked::Conflict);
         (1..ORDERS_MAX).for_each(|at| assert_eq!(orders.ask(&at.to_string(), ORDER), Asked::New(at)));
         assert_eq!(orders.ask("one more", ORDER), Asked::Full);
     }
@@ -114,17 +115,17 @@ mod tests {
     #[test]
     fn orders_that_could_overflow_a_sum_of_money_are_not_taken() {
         let mut orders = Orders::default();
-        let half = MintSettings { total: 1 << 61, fen_min: 1, fen_max: 2, ..ORDER };
+        let half = MintOrder { total: 1 << 61, fen_min: 1, fen_max: 2, ..ORDER };
         assert_eq!(orders.ask("half", half), Asked::New(0));
         assert_eq!(orders.ask("other half", half), Asked::TooMuch);
         assert_eq!(orders.ask("half", half), Asked::Known(0));
         assert_eq!(
-            orders.ask("worst", MintSettings { total: u64::MAX, fen_max: u64::MAX, ..half }),
+            orders.ask("worst", MintOrder { total: u64::MAX, fen_max: u64::MAX, ..half }),
             Asked::TooMuch
         );
-        let rest = MintSettings { total: (1 << 62) - 1, fen_max: 1, ..half };
+        let rest = MintOrder { total: (1 << 62) - 1, fen_max: 1, ..half };
         assert_eq!(orders.ask("rest", rest), Asked::New(1));
-        assert_eq!(orders.ask("one more fen", MintSettings { total: 1, fen_max: 1, ..half }), Asked::TooMuch);
+        assert_eq!(orders.ask("one more fen", MintOrder { total: 1, fen_max: 1, ..half }), Asked::TooMuch);
     }
 
     #[test]

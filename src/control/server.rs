@@ -3,11 +3,11 @@
 use super::alarms::Alarms;
 use super::orders::{Asked, OrderReport, Orders};
 use super::rates::{Rates, Sampler};
-use super::settings::{MintSettings, Settings};
+use super::settings::Settings;
 use super::stats::{IoStats, Sources, Stats, drops};
 use crate::ledger::Memory;
 use crate::net::{self, BindError, BindOptions, MmsgEngine, Steering};
-use crate::set::Core;
+use crate::set::{Core, MintOrder};
 use crate::telemetry;
 use crate::worker::{
     self, Clock, Command, SetSnapshot, WorkerHandle, WorkerHangs, WorkerOptions, WorkerSnapshot,
@@ -202,13 +202,13 @@ impl Shared {
     }
 
     /// Takes an order to mint, and tells the workers if it is new. Without an id it gets one.
-    pub fn mint(&self, id: Option<&str>, mint: MintSettings) -> Result<Asked, WorkerHangs> {
+    pub fn mint(&self, id: Option<&str>, mint: MintOrder) -> Result<Asked, WorkerHangs> {
         // The lock is held until all workers are told: they count orders in the order they come.
         let mut orders = lock(&self.orders);
         let id = id.map_or_else(|| orders.free_id(), str::to_owned);
         let asked = orders.ask(&id, mint);
         if let Asked::New(_) = asked {
-            self.tell_all(|| Command::Order(mint.order()))?;
+            self.tell_all(|| Command::Order(mint))?;
             tracing::info!(id, rate = mint.rate_per_s, total = mint.total, "order to mint taken");
         }
         Ok(asked)

@@ -37,7 +37,7 @@ pub struct Settings {
     /// The HTTP side; `None` for none.
     pub http: Option<super::HttpSettings>,
     /// The order `start`.
-    pub mint: Option<MintSettings>,
+    pub mint: Option<MintOrder>,
     /// A JSON line each second instead of a text line.
     pub json_lines: bool,
 }
@@ -51,19 +51,6 @@ pub struct Totals {
     pub accounts: u64,
     /// Packets.
     pub packets: u64,
-}
-
-/// What an order to mint asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MintSettings {
-    /// Packets per second.
-    pub rate_per_s: u32,
-    /// Packets in all.
-    pub total: u64,
-    /// The least in a packet, in fen.
-    pub fen_min: u64,
-    /// The most in a packet, in fen.
-    pub fen_max: u64,
 }
 
 /// Fen that all orders of a server may mint together: amounts and their sums are kept in 63 bits, so that a
@@ -92,18 +79,5 @@ impl Settings {
     /// Bytes that the cores of all workers take.
     pub fn bytes(&self) -> u64 {
         (0..self.layout.workers).map(|worker| self.core_config(worker).bytes() as u64).sum()
-    }
-}
-
-impl MintSettings {
-    /// The order, as workers take it.
-    pub fn order(&self) -> MintOrder {
-        let MintSettings { rate_per_s, total, fen_min, fen_max } = *self;
-        MintOrder { rate_per_s, total, fen_min, fen_max }
-    }
-
-    /// Fen that it mints at the most.
-    pub fn fen_at_most(&self) -> u128 {
-        u128::from(self.total) * u128::from(self.fen_max)
     }
 }

@@ -29,6 +29,13 @@ pub struct MintOrder {
     pub fen_max: u64,
 }
 
+impl MintOrder {
+    /// Fen that it makes at the most.
+    pub fn fen_at_most(&self) -> u128 {
+        u128::from(self.total) * u128::from(self.fen_max)
+    }
+}
+
 /// How far an order is, as far as this worker's SETs go.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MintProgress {

@@ -3,7 +3,8 @@
 use super::*;
 use crate::relay::RelayOptions;
 use rand::SeedableRng;
-use redpkt::control::{MintSettings, Server, Settings, Totals};
+use redpkt::control::{Server, Settings, Totals};
+use redpkt::set::MintOrder;
 use redpkt::worker::Idle;
 use redpkt_proto::keyring::KeyRing;
 use redpkt_proto::steer::Layout;
@@ -15,10 +16,10 @@ fn keys(seed: u64) -> KeyRing {
 
 /// A server for `sessions`, with packets enough for some of the shakes.
 fn server(sessions: u64) -> Server {
-    server_with(sessions, Some(MintSettings { rate_per_s: 500, total: 5_000, fen_min: 1, fen_max: 200 }))
+    server_with(sessions, Some(MintOrder { rate_per_s: 500, total: 5_000, fen_min: 1, fen_max: 200 }))
 }
 
-fn server_with(sessions: u64, mint: Option<MintSettings>) -> Server {
+fn server_with(sessions: u64, mint: Option<MintOrder>) -> Server {
     Server::start(Settings {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
         layout: Layout { sets: 2, groups: 2, workers: 2 },
