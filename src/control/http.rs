@@ -141,7 +141,8 @@ async fn mint(State(shared): State<Arc<Shared>>, Query(query): Query<MintQuery>)
         Ok(Asked::New(at)) => (StatusCode::CREATED, Json(shared.order(at))).into_response(),
         Ok(Asked::Known(at)) => Json(shared.order(at)).into_response(),
         Ok(Asked::Conflict) => {
-            refuse(StatusCode::CONFLICT, "an order with that id exists with other content; use another id")
+            let id = query.id.unwrap_or_default();
+            refuse(StatusCode::CONFLICT, &format!("order {id} exists with other content; use another id"))
         }
         Ok(Asked::Full) => {
             refuse(StatusCode::TOO_MANY_REQUESTS, "this server takes no more orders in its life; restart it")
