@@ -81,7 +81,7 @@ pub struct ServeArgs {
     /// This machine's number in packet ids
     #[arg(long, value_name = "N", default_value_t = 0)]
     machine: u16,
-    /// Shakes that a user gets answered in a second; 0 for no limit
+    /// Shakes, repeated requests and refused opens that a user gets answered in a second; 0 for no limit
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(0..=1000))]
     shakes_per_s: u16,
     /// How often clients are told to send something

@@ -18,7 +18,7 @@ pub enum Drop {
     MixedUsers,
     /// No session for that user; one STALE was the answer.
     UnknownSession,
-    /// A wrong tag.
+    /// A wrong tag, or a handshake for user 0, who is nobody.
     Tag,
     /// A seq that was seen, or is too old to tell.
     Replay,
@@ -30,7 +30,7 @@ pub enum Drop {
     TicketKey,
     /// A table is full: sessions, accounts, or answers that wait for the disk.
     Full,
-    /// A shake or a join that came too soon.
+    /// A shake, a repeated request, a refused open or a join that came too soon.
     Rate,
 }
 

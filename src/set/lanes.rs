@@ -9,8 +9,8 @@ use redpkt_proto::seal::{self, SessionKey};
 use redpkt_proto::{Frame, Now, Op};
 use zerocopy::FromZeros;
 
-/// How many datagrams ahead the memory of a session is asked for. Enough for DRAM to answer while frames
-/// are opened (40 ns each), few enough for a core's fill buffers (a Zen 4 has 24 for two lines a slot).
+/// How many datagrams ahead the memory of a session is asked for: enough for DRAM to answer while frames are
+/// opened, few enough for a core's fill buffers (about 24 on a Zen 4, and a slot is two lines).
 const PREFETCH_DISTANCE: usize = 8;
 
 /// Frames of a batch that go through the cipher side by side.
