@@ -9,15 +9,14 @@ pub struct Memory {
     commits: u64,
     committed: u64,
     house_out_fen: u64,
-    pool_fen: u64,
-    won_fen: u64,
+    packets_fen: u64,
     wallets_fen: u64,
 }
 
 impl Memory {
-    /// What the house has paid in, and where it is: in pools, won and not opened, in wallets.
-    pub fn fen(&self) -> (u64, u64, u64, u64) {
-        (self.house_out_fen, self.pool_fen, self.won_fen, self.wallets_fen)
+    /// What the house has put in, and where it is: in packets, in wallets.
+    pub fn fen(&self) -> (u64, u64, u64) {
+        (self.house_out_fen, self.packets_fen, self.wallets_fen)
     }
 
     fn debit(&mut self, account: Account, fen: u64) {
@@ -26,9 +25,9 @@ impl Memory {
                 self.house_out_fen += fen;
                 return;
             }
-            Account::Pool => &mut self.pool_fen,
-            Account::Won => &mut self.won_fen,
+            Account::Packet(_) => &mut self.packets_fen,
             Account::Wallet(_) => &mut self.wallets_fen,
+            Account::Clearing(_) => return,
         };
         *balance = balance.checked_sub(fen).expect("an account pays out at most what it holds");
     }
@@ -36,16 +35,16 @@ impl Memory {
     fn credit(&mut self, account: Account, fen: u64) {
         match account {
             Account::House => self.house_out_fen -= fen,
-            Account::Pool => self.pool_fen += fen,
-            Account::Won => self.won_fen += fen,
+            Account::Packet(_) => self.packets_fen += fen,
             Account::Wallet(_) => self.wallets_fen += fen,
+            Account::Clearing(_) => {}
         }
     }
 }
 
 impl Ledger for Memory {
-    fn has_room(&self, _rows: usize) -> bool {
-        true
+    fn room(&self) -> usize {
+        usize::MAX
     }
 
     fn append(&mut self, row: &Row) -> u64 {
@@ -54,6 +53,12 @@ impl Ledger for Memory {
         self.rows += 1;
         self.rows
     }
+
+    fn append_noted(&mut self, row: &Row, _note: &str) -> u64 {
+        self.append(row)
+    }
+
+    fn flush(&mut self) {}
 
     fn last_row(&self) -> u64 {
         self.rows
@@ -65,6 +70,10 @@ impl Ledger for Memory {
             self.commits += 1;
         }
         self.committed
+    }
+
+    fn has_failed(&self) -> bool {
+        false
     }
 
     fn commits(&self) -> u64 {

@@ -6,64 +6,26 @@
 #![forbid(unsafe_code)]
 
 mod memory;
+mod row;
 
 pub use memory::Memory;
-
-/// An account of the double entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Account {
-    /// The operator's: where minted money comes from.
-    House,
-    /// Packets in the pools, not won yet.
-    Pool,
-    /// Packets that were won and not opened yet.
-    Won,
-    /// A user's wallet.
-    Wallet(u64),
-}
-
-/// Why money moved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// A packet was made for shaking: house → pool.
-    Mint,
-    /// A shake took a packet: pool → won.
-    Win,
-    /// A packet was opened: won → wallet.
-    Open,
-    /// A packet was opened again, by another req: nothing moves, but the req has got the first answer.
-    OpenAgain,
-}
-
-/// One double entry: `fen` left `debit` and are in `credit`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// What it leaves.
-    pub debit: Account,
-    /// Where it goes.
-    pub credit: Account,
-    /// How much, in fen.
-    pub fen: u64,
-    /// Why.
-    pub kind: Kind,
-    /// Whose request this is; 0 for the house.
-    pub user: u64,
-    /// Which request; 0 for the house.
-    pub req: u64,
-    /// Which packet.
-    pub packet: u64,
-    /// When, in ms since 1970.
-    pub wall_ms: u64,
-}
+pub use row::{Account, Kind, Row, Terms};
 
 /// What the core needs of a group's ledger. Rows are numbered from 1 in the order they are appended.
 pub trait Ledger {
-    /// Whether `rows` more rows can be appended now. Asked before anything is changed, so that
+    /// How many rows can be appended now. Asked before anything is changed, so that
     /// [`append`](Self::append) never has to refuse.
-    fn has_room(&self, rows: usize) -> bool;
+    fn room(&self) -> usize;
 
     /// Hands in a row and returns its number.
     fn append(&mut self, row: &Row) -> u64;
+
+    /// Hands in a row of an order, a deposit or a withdrawal, with its note: at most
+    /// [`NOTE_BYTES_MAX`] bytes. May allocate.
+    fn append_noted(&mut self, row: &Row, note: &str) -> u64;
+
+    /// The rows handed in are a turn's: they should be made durable now.
+    fn flush(&mut self);
 
     /// The number of the last row that was handed in.
     fn last_row(&self) -> u64;
@@ -71,6 +33,13 @@ pub trait Ledger {
     /// The number up to which all rows are durable.
     fn durable_row(&mut self) -> u64;
 
+    /// Whether a write or a sync has failed. That is final: rows after [`durable_row`](Self::durable_row)
+    /// may or may not be there, and only the journal, read again, tells.
+    fn has_failed(&self) -> bool;
+
     /// Commits so far.
     fn commits(&self) -> u64;
 }
+
+/// Bytes of a note.
+pub const NOTE_BYTES_MAX: usize = 1_024;

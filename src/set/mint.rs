@@ -104,7 +104,7 @@ impl<L: Ledger> Core<L> {
         }
         let set = &mut self.sets[position as usize];
         let ledger = &mut self.groups[set.group].ledger;
-        if !set.packets.has_room() || !ledger.has_room(1) {
+        if !set.packets.has_room() || ledger.room() == 0 {
             running.progress.passed_by += 1;
             return;
         }
@@ -113,13 +113,15 @@ impl<L: Ledger> Core<L> {
         let id = PacketId { machine: self.config.machine, set: set.number as u16, number };
         ledger.append(&Row {
             debit: Account::House,
-            credit: Account::Pool,
+            credit: Account::Packet(id.to_u64()),
             fen,
             kind: Kind::Mint,
             user: 0,
             req: 0,
             packet: id.to_u64(),
             wall_ms: now.wall_ms,
+            other: 0,
+            detail: 0,
         });
         running.progress.packets += 1;
         running.progress.fen += fen;

@@ -140,7 +140,7 @@ impl<L: Ledger> Core<L> {
     fn win(&mut self, now: Now, asked: &Asked) -> Option<Answer> {
         let set = &mut self.sets[asked.id.set as usize];
         let group = &mut self.groups[set.group];
-        if !group.promises.has_room() || !group.ledger.has_room(1) {
+        if !group.promises.has_room() || group.ledger.room() == 0 {
             self.counters.drop(Drop::Full);
             return Some(asked.busy(FULL_RETRY_AFTER_MS));
         }
@@ -152,14 +152,16 @@ impl<L: Ledger> Core<L> {
         let id = PacketId { machine: self.config.machine, set: set.number as u16, number: packet.number };
         account.keep(KeptAnswer::new(asked.req, Op::Shake, Status::Ok, id.to_u64(), 0));
         let row = group.ledger.append(&Row {
-            debit: Account::Pool,
-            credit: Account::Won,
-            fen: packet.total_fen,
+            debit: Account::Packet(id.to_u64()),
+            credit: Account::Packet(id.to_u64()),
+            fen: 0,
             kind: Kind::Win,
             user: asked.user,
             req: asked.req,
             packet: id.to_u64(),
             wall_ms: now.wall_ms,
+            other: 0,
+            detail: 0,
         });
         self.sessions.get_mut(asked.id).window.finish(asked.counter, true);
         self.counters.shake_win += 1;
@@ -191,15 +193,18 @@ impl<L: Ledger> Core<L> {
             None => return self.open_nothing(now, asked, Status::UnknownPacket),
         };
         let group = &mut self.groups[set.group];
-        if !group.promises.has_room() || !group.ledger.has_room(1) {
+        if !group.promises.has_room() || group.ledger.room() == 0 {
             self.counters.drop(Drop::Full);
             return Some(asked.busy(FULL_RETRY_AFTER_MS));
         }
         let account = set.accounts.get_or_add(asked.user).expect("a winner has an account");
         account.keep(KeptAnswer::new(asked.req, Op::Open, Status::Ok, asked.packet, total_fen));
         let wallet = Account::Wallet(asked.user);
-        let (debit, fen, kind) =
-            if first { (Account::Won, total_fen, Kind::Open) } else { (wallet, 0, Kind::OpenAgain) };
+        let (debit, fen, kind) = if first {
+            (Account::Packet(asked.packet), total_fen, Kind::Open)
+        } else {
+            (wallet, 0, Kind::Told)
+        };
         if first {
             account.balance_fen += total_fen;
             set.packets.open(id.number);
@@ -217,6 +222,8 @@ impl<L: Ledger> Core<L> {
             req: asked.req,
             packet: asked.packet,
             wall_ms: now.wall_ms,
+            other: 0,
+            detail: 0,
         });
         self.sessions.get_mut(asked.id).window.finish(asked.counter, true);
         let answer =

@@ -101,9 +101,9 @@ fn only_the_winner_opens_and_only_once() {
     assert_eq!(world.counters().open_fen, 50);
     let rows = world.ledger.0.borrow().rows.clone();
     let open = rows.iter().find(|row| row.kind == Kind::Open).unwrap();
-    assert_eq!((open.debit, open.credit, open.fen), (Account::Won, Account::Wallet(1), 50));
+    assert_eq!((open.debit, open.credit, open.fen), (Account::Packet(open.packet), Account::Wallet(1), 50));
     let again = rows.last().unwrap();
-    assert_eq!((again.kind, again.fen, again.req), (Kind::OpenAgain, 0, winner.req(winner.counter)));
+    assert_eq!((again.kind, again.fen, again.req), (Kind::Told, 0, winner.req(winner.counter)));
     assert_eq!(rows.iter().filter(|row| row.kind == Kind::Open).count(), 1);
     world.check_conservation();
 }
