@@ -87,9 +87,9 @@ impl Client {
         let request = Request {
             req: (u64::from(self.number) << 32 | u64::from(self.counter)).into(),
             attempt: 0,
-            reserved1: [0; 7],
+            reserved: [0; 7],
             packet: 0.into(),
-            reserved2: [0; 8],
+            user: 0.into(),
         };
         let mut frame = Frame::new(header, &request);
         seal(&self.key, &mut frame);

@@ -98,9 +98,9 @@ impl Pending {
         Request {
             req: self.req.into(),
             attempt: self.transmissions as u8,
-            reserved1: [0; 7],
+            reserved: [0; 7],
             packet: self.packet.into(),
-            reserved2: [0; 8],
+            user: 0.into(),
         }
     }
 

@@ -79,7 +79,7 @@ impl Session {
                 self.heard(now);
                 taken
             }
-            Op::Hello | Op::Join | Op::PathOk => Err(Rejected::Unexpected),
+            _ => Err(Rejected::Unexpected),
         }
     }
 

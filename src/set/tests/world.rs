@@ -247,7 +247,7 @@ impl Client {
     /// A request under a given req.
     pub fn request(&mut self, op: Op, req: u64, packet: u64) -> Frame {
         let (attempt, packet) = (9, packet.into());
-        let body = Request { req: req.into(), attempt, reserved1: [0; 7], packet, reserved2: [0; 8] };
+        let body = Request { req: req.into(), attempt, reserved: [0; 7], packet, user: 0.into() };
         self.sealed(op, &body)
     }
 

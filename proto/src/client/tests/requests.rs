@@ -176,7 +176,7 @@ fn wrong_answers_are_counted_and_do_not_end_a_request() {
     let wrong = [
         (Op::Open, answer(shake, Status::Ok)),
         (Op::Shake, answer(shake, Status::Ok)),
-        (Op::Shake, Answer { status: 11, ..answer(shake, Status::Ok) }),
+        (Op::Shake, Answer { status: 99, ..answer(shake, Status::Ok) }),
         (Op::Open, Answer { packet: 4.into(), ..answer(open, Status::Ok) }),
         (Op::Open, answer(open, Status::Miss)),
     ];
