@@ -295,7 +295,7 @@ mod tests {
     fn a_user_is_told_a_few_at_a_time() {
         let mut invites = Invites::new(8, 3);
         (1..=4).for_each(|packet| assert!(invites.add(to(5, packet), 0).is_some()));
-        let mut push = |invites: &mut Invites| {
+        let push = |invites: &mut Invites| {
             let next = invites.next_to_push(5, 2, 0)?.packet;
             invites.set_telling(5, next, Telling::Pushed);
             Some(next)

@@ -35,6 +35,11 @@ impl KeptAnswer {
         KeptAnswer { req, packet, fen, ..KeptAnswer::NONE }
     }
 
+    /// The same, with when it was given and what was asked for.
+    pub fn of(self, when_s: u32, asked_for: u32) -> KeptAnswer {
+        KeptAnswer { when_s, asked_for, ..self }
+    }
+
     /// A request that another group decides and has not yet: its outcome is unknown.
     pub fn undecided(req: u64, op: Op, packet: u64, asked_for: u32) -> KeptAnswer {
         KeptAnswer { asked_for, ..KeptAnswer::new(req, op, Status::OutcomeUnknown, packet, 0) }
@@ -248,6 +253,11 @@ impl Accounts {
             None => return None,
         };
         Some(&mut self.records[at as usize])
+    }
+
+    /// What all wallets hold, in fen, counted one by one.
+    pub fn held_fen(&self) -> u64 {
+        self.records.iter().map(|account| account.balance_fen).sum()
     }
 
     /// Accounts in use.

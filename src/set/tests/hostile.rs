@@ -113,7 +113,7 @@ fn the_core_allocates_nothing() {
     world.mint(8, 50);
     let mut frames: Vec<Frame> = (0..16).map(|_| client.shake_frame()).collect();
     let mut strange = world.stranger(2).hello();
-    let (core, now) = (&mut world.core, world.now);
+    let (core, now) = (&mut world.cores[0], world.now);
     // The ledger of these tests keeps a list of its rows; it is not part of what is counted here.
     world.ledger.0.borrow_mut().rows.reserve(64);
     let count = allocations(|| {
@@ -123,8 +123,7 @@ fn the_core_allocates_nothing() {
                 Job { path: path(9), frames: std::slice::from_mut(&mut strange), replies: 0 },
             ];
             core.handle_batch(now, 0, &mut jobs, Portable);
-            core.settle(|_, _| {});
-            core.tick(now);
+            core.turn(now, |_, _| {});
         }
     });
     assert_eq!(count, 0);
