@@ -9,7 +9,7 @@ use zerocopy::IntoBytes;
 /// What a frame from outside must not change.
 fn state(world: &World) -> (Vec<in_flight::Pending>, Option<u32>, u32, Hint, bool, u64) {
     let session = &world.session;
-    let pending = session.in_flight.iter().copied().collect();
+    let pending = session.in_flight.iter().cloned().collect();
     let joined = session.is_joined();
     (pending, session.session_number(), session.seq, session.hint(), joined, session.timeout_ns())
 }

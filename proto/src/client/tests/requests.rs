@@ -157,7 +157,7 @@ fn an_outcome_unknown_to_the_server_is_asked_for_again() {
     (world.server.put_off, world.server.put_off_times) = (Some((Status::OutcomeUnknown, 200)), 3);
     let req = world.call(Call::Open { packet: 7 }).unwrap();
     world.run_for_ms(9_000);
-    let taken = Outcome::Known(Reply { status: Status::Ok, packet: 7, fen: 107 });
+    let taken = ok(7, 107);
     assert_eq!(world.outcomes(), [(req, taken)]);
     (world.server.put_off, world.server.put_off_times) = (Some((Status::OutcomeUnknown, 200)), u32::MAX);
     let req = world.call(Call::Open { packet: 8 }).unwrap();
