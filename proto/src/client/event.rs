@@ -89,7 +89,7 @@ pub enum CallError {
     },
 }
 
-/// A server's answer, checked: its status exists, and a packet and an amount are there where they belong.
+/// A server's answer, checked: its status is one we know, and a packet and an amount are there where they belong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// What became of the request; never [`Status::OutcomeUnknown`], [`Status::Incomplete`] or
@@ -202,7 +202,7 @@ pub struct Counters {
     pub bad_tag: u32,
     /// Frames whose seq had been seen, or is behind the replay window.
     pub replayed: u32,
-    /// Frames that nothing here waits for: another user's, the wrong direction, an unknown op or status, a
+    /// Frames that nothing here waits for: another user's, the wrong direction, an unknown op, a
     /// refusal of something that was not sent.
     pub unexpected: u32,
     /// Answers to calls that had ended: the fruit of retransmissions that were not needed.

@@ -39,7 +39,7 @@ proptest! {
     /// Expect: so do frames with a right header of any op, joined or joining.
     #[test]
     fn arbitrary_bodies_under_a_right_header_change_nothing(
-        op in 0u8..20,
+        op in 0u8..32,
         seq in any::<u32>(),
         body in any::<[u8; 32]>(),
         tag in any::<[u8; 16]>(),
