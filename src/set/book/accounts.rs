@@ -176,7 +176,7 @@ impl Account {
         };
         for answer in newest_first(self.answers_given, ANSWERS_KEPT).map(|at| &self.answers[at]) {
             let kind = match Op::from_wire(answer.op()) {
-                Some(Op::Shake) => EntryKind::Won,
+                Some(Op::Shake | Op::Grab) => EntryKind::Won,
                 Some(Op::Open) => EntryKind::Opened,
                 Some(Op::Send) => EntryKind::Sent,
                 _ => continue,
@@ -319,7 +319,7 @@ mod tests {
         account.keep(at(10, KeptAnswer::new(1, Op::Shake, Status::Ok, 50, 0)));
         account.keep(at(12, KeptAnswer::new(2, Op::Open, Status::Ok, 50, 8)));
         account.keep(at(13, KeptAnswer::new(3, Op::Open, Status::Ok, 50, 8)));
-        account.keep(at(14, KeptAnswer::new(4, Op::Grab, Status::Ok, 51, 0)));
+        account.keep(at(14, KeptAnswer::new(4, Op::Share, Status::Ok, 51, 0)));
         account.note_payment(EntryKind::PaidIn, 0, 700, 11);
         let entries: Vec<_> = (0..).map_while(|at| account.history(at)).collect();
         let told: Vec<_> = entries.iter().map(|entry| (entry.kind, entry.packet, entry.fen)).collect();

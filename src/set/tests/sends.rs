@@ -313,7 +313,7 @@ fn the_house_sends_to_those_who_are_here() {
 #[test]
 fn a_house_packet_for_many_is_given_to_all_of_them() {
     let members = crate::set::Capacity { members: 1_000, invites: 1_000, ..capacity(600, 600, 4) };
-    let mut world = World::new(Config { capacity: members, promises: 1_024, ..config() });
+    let mut world = World::new(Config { capacity: members, promises: 1_024, idle_s: 60_000, ..config() });
     (1..=600).for_each(|user| _ = world.client(user));
     world.order(&Order { what: What::Send { recipients: 600 }, shares: 500, ..order(1, 5_000) });
     for _ in 0..10 {

@@ -91,7 +91,8 @@ pub struct World {
     pub keys: KeyRing,
     pub now: Now,
     pub rng: Rng,
-    orders: usize,
+    /// What the control plane would give again after a start.
+    orders: Vec<Order>,
 }
 
 /// One user's client, by hand.
@@ -195,7 +196,7 @@ impl World {
         let ledgers: Vec<Held> = (0..config.layout.groups).map(|_| Held::default()).collect();
         let ledger = ledgers[0].clone();
         let mut world =
-            World { cores: Vec::new(), ledgers, ledger, config, keys, now, rng, orders: 0 };
+            World { cores: Vec::new(), ledgers, ledger, config, keys, now, rng, orders: Vec::new() };
         world.start();
         world
     }
@@ -230,6 +231,7 @@ impl World {
         }
         self.pass_ms(SESSION_STEP_MS);
         self.start();
+        self.give_orders();
     }
 
     /// A group's journal read again, while the others go on.
@@ -244,6 +246,7 @@ impl World {
         }
         let book = recover(&self.config, &self.ledgers, self.now).swap_remove(group as usize);
         self.cores[worker as usize].rebuild(book, self.ledgers[group as usize].clone());
+        self.give_orders();
         self.settle();
     }
 
@@ -301,18 +304,25 @@ impl World {
 
     /// Gives an order, and lets it be carried out.
     pub fn order(&mut self, order: &Order) {
-        self.orders += 1;
-        for core in &mut self.cores {
-            core.add_order(self.orders, order, 7, self.now);
-        }
+        self.orders.push(order.clone());
+        self.give_orders();
         for _ in 0..3 {
             self.pass_ms(1);
             self.cores.iter_mut().for_each(|core| _ = core.tick(self.now));
         }
     }
 
+    /// All orders to all groups: those that have them already take them as given.
+    fn give_orders(&mut self) {
+        for (number, order) in (1..).zip(&self.orders) {
+            for core in &mut self.cores {
+                core.add_order(number, order, 7, self.now);
+            }
+        }
+    }
+
     pub fn orders(&self) -> usize {
-        self.orders
+        self.orders.len()
     }
 
     /// Pays into a wallet.
@@ -448,6 +458,9 @@ impl Client {
     /// A whole handshake with a new client random, after the step of the last one.
     pub fn join(&mut self, world: &mut World) {
         world.pass_ms(SESSION_STEP_MS);
+        if u64::from(self.ticket.fields.expiry_s.get()) <= world.now.wall_s() {
+            self.ticket = world.stranger(self.user()).ticket;
+        }
         self.client_random = rand::RngExt::random(&mut world.rng);
         let challenge = self.challenge(world);
         let welcome = world.ask(self.path, &[self.join_frame(&challenge)]);
