@@ -2,8 +2,8 @@
 //!
 //! `docs/ARCHITECTURE.md` shows the way of a datagram and which module may import which.
 
-// TMP pub mod cli;
-// TMP pub mod control;
+pub mod cli;
+pub mod control;
 pub mod ledger;
 pub mod net;
 pub mod set;

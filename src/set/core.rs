@@ -4,7 +4,7 @@ use super::book::Book;
 use super::config::Config;
 use super::counters::{Counters, Drop};
 use super::hardware::Hardware;
-use super::links::Links;
+use super::links::{Delivery, Links};
 use super::mint::Inviting;
 use super::promises::Promises;
 use super::pushes::Pushes;
@@ -21,6 +21,7 @@ use redpkt_proto::frame::VERSION;
 use redpkt_proto::keyring::KeyRing;
 use redpkt_proto::steer::Layout;
 use redpkt_proto::{Direction, Frame, Header, Now, Op, Path, Rng};
+use std::collections::VecDeque;
 
 /// One datagram of a batch: its frames are opened, and answered, in place.
 pub struct Job<'a> {
@@ -155,6 +156,8 @@ pub struct Core<L> {
     pub(super) pushes: Pushes,
     pub(super) sending: Option<Sending>,
     pub(super) done: ArrayVec<Done, DONE_MAX>,
+    /// Of rebuilt groups, to be brought to others.
+    pub(super) owed: VecDeque<Delivery>,
     pub(super) shake_rate: ShakeRate,
     pub(super) counters: Counters,
     pub(super) position_of_set: Vec<u32>,
@@ -195,6 +198,7 @@ impl<L: Ledger> Core<L> {
             pushes: Pushes::new(config.pushes),
             sending: None,
             done: ArrayVec::new(),
+            owed: VecDeque::new(),
             shake_rate: ShakeRate::new(config.shakes_per_s),
             counters: Counters::default(),
             position_of_set,
@@ -241,6 +245,7 @@ impl<L: Ledger> Core<L> {
     /// Returns whether there is more to do right now.
     pub fn turn(&mut self, now: Now, mut send: impl FnMut(&Path, &Frame)) -> bool {
         let more = self.take_messages(now, &mut send);
+        self.bring_owed(now);
         let due = self.tick(now);
         self.groups.iter_mut().for_each(|group| group.ledger.flush());
         self.settle(now, &mut send);

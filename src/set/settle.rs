@@ -86,7 +86,7 @@ impl<L: Ledger> Core<L> {
             }
             Promised::Decided(decided) => self.links.answer(decided.question.worker, decided),
             Promised::Invited(invitation) => return self.tell_invitation(now, invitation),
-            Promised::Done { ticket } => self.done.push(Done { ticket, outcome: DoneOutcome::Written }),
+            Promised::Done { ticket } => return self.tell_done(ticket, DoneOutcome::Written),
         }
         true
     }
@@ -103,9 +103,14 @@ impl<L: Ledger> Core<L> {
                 return self.keep_promise(now, Promised::Decided(unknown), send);
             }
             Promised::Invited(_) => {}
-            Promised::Done { ticket } => self.done.push(Done { ticket, outcome: DoneOutcome::Failed }),
+            Promised::Done { ticket } => return self.tell_done(ticket, DoneOutcome::Failed),
         }
         true
+    }
+
+    /// Tells the operator what became of something; `false` if too many such answers wait to be fetched.
+    pub(super) fn tell_done(&mut self, ticket: u64, outcome: DoneOutcome) -> bool {
+        self.done.try_push(Done { ticket, outcome }).is_ok()
     }
 
     /// Sends an answer into the session that has asked, if that still is.

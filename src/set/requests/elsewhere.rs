@@ -181,6 +181,23 @@ impl<L: Ledger> Core<L> {
         true
     }
 
+    /// Brings money that a rebuilt group owes to the groups of its users, as far as there is room.
+    pub(in crate::set) fn bring_owed(&mut self, now: Now) {
+        while let Some(delivery) = self.owed.front().copied() {
+            let layout = &self.config.layout;
+            let worker = layout.worker_of(layout.set_of(delivery.user));
+            let is_taken = if worker == self.config.worker {
+                self.take_delivery(now, &delivery)
+            } else {
+                self.links.tell(worker, Message::Delivery(delivery))
+            };
+            if !is_taken {
+                return;
+            }
+            self.owed.pop_front();
+        }
+    }
+
     /// Handles what other workers have said, until there is no more or no room.
     pub(in crate::set) fn take_messages(&mut self, now: Now, send: &mut impl FnMut(&Path, &Frame)) -> bool {
         /// Of one worker, in one turn: no more than a few batches' worth.

@@ -171,7 +171,7 @@ fn a_failed_group_stops_alone_and_comes_back_from_its_journal() {
         assert_eq!(other.send(&mut world, 50, 1, &[7]).status, Status::Ok, "the other group goes on");
         assert!(world.dropped(Drop::Ledger) > 0 && world.rows().len() > own);
 
-        world.rebuild(theirs);
+        world.rebuild(theirs, 0);
         assert_eq!(other.ask(&mut world, Op::Open, open_req, packet).status, Status::Ok);
         sender.join(&mut world);
         let frame = sender.request(Op::Ask, send_req, 0);
@@ -204,7 +204,8 @@ fn questions_are_bounded() {
         let mut jobs = [crate::set::Job { path, frames: &mut frames, replies: 0 }];
         core.handle_batch(now, 0, &mut jobs, crate::set::Portable);
         let replies = jobs[0].replies;
-        busy += frames[..replies].iter().filter(|frame| other.answer(frame).status == Status::Busy as u8).count();
+        busy +=
+            frames[..replies].iter().filter(|frame| other.answer(frame).status == Status::Busy as u8).count();
     }
     assert_eq!(busy, 32);
     world.set_disks_off(false);

@@ -73,7 +73,10 @@ fn a_send_runs_only_when_all_its_frames_are_there() {
     let frames = sender.send_frames(1, 540, 54, &recipients);
     assert_eq!(frames.len(), 18);
     let out = world.ask(sender.path, &frames[..17]);
-    assert_eq!(out.iter().map(|frame| sender.answer(frame).status).collect::<Vec<_>>(), [Status::Incomplete as u8]);
+    assert_eq!(
+        out.iter().map(|frame| sender.answer(frame).status).collect::<Vec<_>>(),
+        [Status::Incomplete as u8]
+    );
     assert_eq!(world.dropped(crate::set::Drop::Op), 16, "what has no send is dropped");
     let mut broken = sender.send_frames(1, 540, 54, &recipients);
     broken[9].tag[0] ^= 1;
@@ -178,7 +181,8 @@ fn the_invited_are_told_until_they_say_so() {
     let challenge = away.challenge(&mut world);
     let join = away.join_frame(&challenge);
     let out = world.batch(&[(away.path, vec![join])]);
-    let welcome = out.iter().flat_map(|(_, frames)| frames).find(|frame| frame.header.op == Op::Welcome as u8);
+    let welcome =
+        out.iter().flat_map(|(_, frames)| frames).find(|frame| frame.header.op == Op::Welcome as u8);
     away.welcomed(welcome.unwrap());
     assert_eq!(invites(&out, &away), [packet]);
 }
@@ -276,7 +280,10 @@ fn the_history_tells_what_happened() {
         frame.body::<Entry>()
     };
     let newest = entry(&mut world, 0);
-    assert_eq!((newest.status, newest.kind, newest.packet.get(), newest.fen.get()), (0, EntryKind::Sent as u8, packet, 10));
+    assert_eq!(
+        (newest.status, newest.kind, newest.packet.get(), newest.fen.get()),
+        (0, EntryKind::Sent as u8, packet, 10)
+    );
     let older = entry(&mut world, 1);
     assert_eq!((older.kind, older.fen.get()), (EntryKind::PaidIn as u8, 1_000));
     assert!(older.when_s < newest.when_s);

@@ -6,7 +6,8 @@ use crate::set::links::{Delivery, mesh};
 use crate::set::{Beginning, Capacity, Config, Core, Counters, Drop, Job, Portable};
 use rand::{Rng as _, SeedableRng as _};
 use redpkt_proto::body::{
-    Answer, Body, Challenge, Hello, Invite, InviteOk, Join, Keepalive, Request, Send, SendMore, Status, Welcome,
+    Answer, Body, Challenge, Hello, Invite, InviteOk, Join, Keepalive, Request, Send, SendMore, Status,
+    Welcome,
 };
 use redpkt_proto::frame::flags;
 use redpkt_proto::keyring::KeyRing;
@@ -29,9 +30,23 @@ pub struct HeldState {
     pub no_room: bool,
     pub has_failed: bool,
     pub durable: u64,
+    /// Where turns ended: rows of one turn become durable together.
+    pub turns: Vec<u64>,
 }
 
 impl HeldState {
+    /// What the disk kept: what was durable, and as many turns more as had reached it before anybody was told.
+    fn lose_the_rest(&mut self, turns_more: usize) {
+        let durable = self.durable;
+        let beyond = self.turns.iter().filter(|end| **end > durable);
+        self.durable = beyond.take(turns_more).last().copied().unwrap_or(durable);
+        let durable = self.durable;
+        self.rows.truncate(durable as usize);
+        self.notes.retain(|(of, _)| *of <= durable);
+        self.turns.retain(|end| *end <= durable);
+        (self.has_failed, self.disk_off) = (false, false);
+    }
+
     /// The rows that a crash leaves, with their notes.
     fn on_disk(&self) -> impl Iterator<Item = (u64, &Row, Option<&str>)> {
         (1..).zip(&self.rows[..self.durable as usize]).map(|(number, row)| {
@@ -57,7 +72,13 @@ impl Ledger for Held {
         number
     }
 
-    fn flush(&mut self) {}
+    fn flush(&mut self) {
+        let rows = self.last_row();
+        let turns = &mut self.0.borrow_mut().turns;
+        if turns.last() != Some(&rows) {
+            turns.push(rows);
+        }
+    }
 
     fn last_row(&self) -> u64 {
         self.0.borrow().rows.len() as u64
@@ -138,36 +159,43 @@ pub fn workers(workers: u32) -> Config {
     Config { layout, ..config() }
 }
 
-/// What a start makes of the ledgers: a book for each group, with all that was on its way delivered.
-pub fn recover(config: &Config, ledgers: &[Held], now: Now) -> Vec<Book> {
+/// A group's book from its journal.
+fn read(config: &Config, group: u32, ledger: &Held) -> Book {
     let mut rng = Rng::seed_from_u64(9);
-    let book = |(group, ledger): (u32, &Held)| {
-        let mut book = Book::new(group, config.layout, &config.capacity, || rng.next_u64());
-        for (number, row, note) in ledger.0.borrow().on_disk() {
-            book.apply(row, note).unwrap_or_else(|error| panic!("row {number} {row:?}: {error}"));
-        }
-        book
-    };
-    let mut books: Vec<Book> = (0..).zip(ledgers).map(book).collect();
+    let mut book = Book::new(group, config.layout, &config.capacity, || rng.next_u64());
+    for (number, row, note) in ledger.0.borrow().on_disk() {
+        book.apply(row, note).unwrap_or_else(|error| panic!("row {number} {row:?}: {error}"));
+    }
+    book
+}
+
+/// What a start makes of the ledgers: a book for each group, with all that was on its way to it delivered.
+pub fn recover(config: &Config, ledgers: &[Held], now: Now) -> Vec<Book> {
+    let mut books: Vec<Book> =
+        (0..).zip(ledgers).map(|(group, ledger)| read(config, group, ledger)).collect();
+    for book in &mut books {
+        deliver(config, ledgers, book, now);
+    }
+    let invitations: Vec<_> = books.iter().flat_map(|book| book.invitations(config.machine)).collect();
+    for invitation in invitations {
+        let to = config.layout.group_of(config.layout.set_of(invitation.user)) as usize;
+        books[to].set_of_user(invitation.user).invites.add(invitation, now.wall_s());
+    }
+    books
+}
+
+/// What the other groups owe to the users of this one comes into their wallets.
+fn deliver(config: &Config, ledgers: &[Held], book: &mut Book, now: Now) {
     for from in 0..ledgers.len() as u32 {
-        let cleared: Vec<Delivery> = cleared(from, &ledgers[from as usize]).collect();
-        for delivery in cleared {
-            let to = config.layout.group_of(config.layout.set_of(delivery.user)) as usize;
-            if delivery.row > books[to].delivered(from) {
+        for delivery in cleared(from, &ledgers[from as usize]) {
+            let to = config.layout.group_of(config.layout.set_of(delivery.user));
+            if to == book.group() && delivery.row > book.delivered(from) {
                 let row = delivery.row(now.wall_ms);
-                ledgers[to].clone().append(&row);
-                books[to].apply(&row, None).unwrap();
+                ledgers[to as usize].clone().append(&row);
+                book.apply(&row, None).unwrap();
             }
         }
     }
-    for from in 0..books.len() {
-        let invitations: Vec<_> = books[from].invitations(config.machine).collect();
-        for invitation in invitations {
-            let to = config.layout.group_of(config.layout.set_of(invitation.user)) as usize;
-            books[to].set_of_user(invitation.user).invites.add(invitation, now.wall_s());
-        }
-    }
-    books
 }
 
 /// The money that a group owes or has owed to users of others.
@@ -223,29 +251,29 @@ impl World {
 
     /// SIGKILL, and a start from what was durable. Sessions are gone.
     pub fn crash(&mut self) {
+        self.crash_and_keep(0);
+    }
+
+    /// The same, where so many turns more had reached the disk of each group.
+    pub fn crash_and_keep(&mut self, turns_more: usize) {
         for ledger in &self.ledgers {
-            let mut state = ledger.0.borrow_mut();
-            let durable = state.durable;
-            state.rows.truncate(durable as usize);
-            state.notes.retain(|(of, _)| *of <= durable);
+            ledger.0.borrow_mut().lose_the_rest(turns_more);
         }
         self.pass_ms(SESSION_STEP_MS);
         self.start();
         self.give_orders();
     }
 
-    /// A group's journal read again, while the others go on.
-    pub fn rebuild(&mut self, group: u32) {
+    /// A group's journal read again, while the others go on; so many turns more had reached its disk.
+    pub fn rebuild(&mut self, group: u32, turns_more: usize) {
         let worker = group % self.config.layout.workers;
         assert!(self.cores[worker as usize].can_be_rebuilt(group));
-        {
-            let mut state = self.ledgers[group as usize].0.borrow_mut();
-            let durable = state.durable;
-            state.rows.truncate(durable as usize);
-            (state.has_failed, state.disk_off) = (false, false);
-        }
-        let book = recover(&self.config, &self.ledgers, self.now).swap_remove(group as usize);
-        self.cores[worker as usize].rebuild(book, self.ledgers[group as usize].clone());
+        self.ledgers[group as usize].0.borrow_mut().lose_the_rest(turns_more);
+        let ledger = self.ledgers[group as usize].clone();
+        let mut book = read(&self.config, group, &ledger);
+        deliver(&self.config, &self.ledgers, &mut book, self.now);
+        let owed = cleared(group, &ledger).collect();
+        self.cores[worker as usize].rebuild(book, ledger, owed);
         self.give_orders();
         self.settle();
     }
@@ -498,7 +526,13 @@ impl Client {
     }
 
     /// The frames of a send.
-    pub fn send_frames(&mut self, counter: u32, total_fen: u32, shares: u8, recipients: &[u64]) -> Vec<Frame> {
+    pub fn send_frames(
+        &mut self,
+        counter: u32,
+        total_fen: u32,
+        shares: u8,
+        recipients: &[u64],
+    ) -> Vec<Frame> {
         let three = |at: usize| std::array::from_fn(|i| recipients.get(at + i).copied().unwrap_or(0).into());
         let more = recipients.len().div_ceil(3).saturating_sub(1);
         let total_fen = Send::fen_to_wire(total_fen).unwrap();
