@@ -390,8 +390,9 @@ impl Book {
 
 /// The answer to a row's request, to be kept.
 fn kept(row: &Row, op: Op, fen: u64, asked_for: u32) -> KeptAnswer {
-    let answer = KeptAnswer::new(row.req, op, Status::Ok, row.packet, fen);
-    KeptAnswer { when_s: (row.wall_ms / 1_000) as u32, asked_for, ..answer }
+    let mut answer = KeptAnswer::new(row.req, op, Status::Ok, row.packet, fen);
+    (answer.when_s, answer.asked_for) = ((row.wall_ms / 1_000) as u32, asked_for);
+    answer
 }
 
 /// 32 bits that tell requests with other content apart: FNV-1a over the numbers' bytes, little-endian.
