@@ -5,6 +5,7 @@
 mod config_file;
 mod failure;
 mod keys;
+mod ledger;
 mod lines;
 mod parse;
 mod secret_file;
@@ -36,6 +37,8 @@ enum Command {
     Keygen(keys::KeygenArgs),
     /// Make a ticket: the right of one user to join
     Ticket(keys::TicketArgs),
+    /// Copy a ledger, also that of a running server
+    Backup(ledger::BackupArgs),
 }
 
 /// Runs a command line, the program's name first; the exit code is the contract's.
@@ -57,5 +60,6 @@ fn run(args: Vec<OsString>) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(*args),
         Command::Keygen(args) => keys::keygen(&args),
         Command::Ticket(args) => keys::ticket(&args),
+        Command::Backup(args) => ledger::backup(&args),
     }
 }
