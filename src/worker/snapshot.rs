@@ -2,10 +2,10 @@
 
 use crate::net;
 use crate::set;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use zerocopy::{FromBytes, FromZeros as _, Immutable, IntoBytes, KnownLayout};
 
 /// One worker's totals since the start, and its state now.
-#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct WorkerSnapshot {
     /// What the core counts.
@@ -34,6 +34,12 @@ pub struct WorkerSnapshot {
     pub cpu_ns: u64,
     /// Progress of each order: packets, fen, passed by.
     pub orders: [[u64; 3]; set::book::ORDERS_MAX],
+}
+
+impl Default for WorkerSnapshot {
+    fn default() -> Self {
+        WorkerSnapshot::new_zeroed()
+    }
 }
 
 /// One SET's state.

@@ -48,6 +48,22 @@ pub enum What {
 }
 
 impl Order {
+    /// Packets of one share for whoever shakes, at once and without a limit of its own.
+    pub fn mint(id: &str, rate_per_s: u32, total: u64, (fen_min, fen_max): (u64, u64)) -> Order {
+        Order {
+            id: id.to_owned(),
+            what: What::Mint,
+            rate_per_s,
+            total,
+            fen_min,
+            fen_max,
+            shares: 1,
+            equal: false,
+            at_wall_ms: 0,
+            budget_fen: 0,
+        }
+    }
+
     /// Fen that it makes at the most.
     pub fn fen_at_most(&self) -> u128 {
         let packets = u128::from(self.total) * u128::from(self.fen_max);
