@@ -13,7 +13,6 @@ use super::requests::Sending;
 use super::sessions::{Sessions, SlotId};
 use super::settle::Done;
 use crate::ledger::{Ledger, Row};
-use arrayvec::ArrayVec;
 use rand::Rng as _;
 use redpkt_proto::body::{Body, PacketId, Refusal, RefusalCode};
 use redpkt_proto::cookie::CookieJar;
@@ -104,8 +103,8 @@ impl<L: Ledger> Group<L> {
     }
 }
 
-/// Outcomes for the operator that wait to be fetched.
-const DONE_MAX: usize = 256;
+/// Outcomes for the operator for which memory is held: each group tells one of each order.
+const DONE_EXPECTED: usize = 256;
 
 /// What a core begins with: a book for each group, as its journal says, and the ledgers behind them.
 pub struct Beginning<L> {
@@ -154,7 +153,7 @@ pub struct Core<L> {
     pub(super) links: Links,
     pub(super) pushes: Pushes,
     pub(super) sending: Option<Sending>,
-    pub(super) done: ArrayVec<Done, DONE_MAX>,
+    pub(super) done: Vec<Done>,
     pub(super) shake_rate: ShakeRate,
     pub(super) counters: Counters,
     pub(super) position_of_set: Vec<u32>,
@@ -194,7 +193,7 @@ impl<L: Ledger> Core<L> {
             links,
             pushes: Pushes::new(config.pushes),
             sending: None,
-            done: ArrayVec::new(),
+            done: Vec::with_capacity(DONE_EXPECTED),
             shake_rate: ShakeRate::new(config.shakes_per_s),
             counters: Counters::default(),
             position_of_set,
