@@ -413,6 +413,7 @@ impl World {
             let packets = book.sets().iter().map(|set| set.packets.held_fen()).sum::<u64>();
             let wallets = book.sets().iter().map(|set| set.accounts.held_fen()).sum::<u64>();
             assert_eq!((packets, wallets), (totals.packets_fen, totals.wallets_fen));
+            assert!(book.sets().iter().all(|set| set.is_counted_right()));
             house += i128::from(totals.house_fen);
             held += i128::from(packets) + i128::from(wallets);
             out += i128::from(totals.cleared_out_fen);
