@@ -162,10 +162,10 @@ fn a_share_can_be_shared() {
 fn the_invited_are_told_until_they_say_so() {
     let (mut world, mut sender, mut others) = world_of(3);
     let [second, third] = &mut others[..] else { panic!() };
-    world.set_disks_off(true);
+    world.set_disks(false);
     let frames = sender.send_frames(1, 10, 2, &[2, 3, 77]);
     assert_eq!(world.batch(&[(sender.path, frames)]), [], "nothing is told before it is durable");
-    world.set_disks_off(false);
+    world.set_disks(true);
     let out = world.settle();
     let packet = invites(&out, second)[0];
     assert_eq!(invites(&out, third), [packet]);
