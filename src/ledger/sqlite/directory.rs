@@ -5,6 +5,7 @@ use super::file::{self, Identity, Meta};
 use super::{Journal, JournalOptions, LedgerError, Reader, Writer, lock, wal};
 use std::fs::{self, File};
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -43,14 +44,7 @@ impl Directory {
             create(dir, identity, now_wall_ms)?;
         }
         let created_wall_ms = check_together(dir, identity)?;
-        // A thread each: to look at pages is the processor's work.
-        let found = std::thread::scope(|scope| {
-            let look = |group| scope.spawn(move || look_at(dir, identity, created_wall_ms, group));
-            let looks: Vec<_> = (0..identity.groups).map(look).collect();
-            let end =
-                |look: std::thread::ScopedJoinHandle<'_, _>| look.join().expect("looking does not panic");
-            looks.into_iter().map(end).collect::<Result<Vec<_>, _>>()
-        })?;
+        let found = look_at_all(dir, identity, created_wall_ms)?;
         for Found { group, tip: Tip { rows, commits, .. }, dropped_bytes } in &found {
             if *dropped_bytes > 0 {
                 tracing::warn!(
@@ -94,6 +88,23 @@ impl Directory {
     ) -> Result<Journal, LedgerError> {
         Journal::start(self.writer(group, tip)?, options, on_durable)
     }
+}
+
+/// Checks all journals, on all processors: to look at pages is their work.
+fn look_at_all(dir: &Path, identity: Identity, created_wall_ms: u64) -> Result<Vec<Found>, LedgerError> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(identity.groups as usize);
+    let look_at_each = |groups: std::iter::StepBy<Range<u32>>| {
+        groups.map(|group| look_at(dir, identity, created_wall_ms, group)).collect::<Result<Vec<_>, _>>()
+    };
+    let mut found = std::thread::scope(|scope| {
+        let share = |first| (first..identity.groups).step_by(threads);
+        let looks: Vec<_> =
+            (0..threads as u32).map(|first| scope.spawn(move || look_at_each(share(first)))).collect();
+        let looks = looks.into_iter().map(|look| look.join().expect("looking does not panic"));
+        looks.collect::<Result<Vec<_>, _>>().map(|found| found.concat())
+    })?;
+    found.sort_unstable_by_key(|found| found.group);
+    Ok(found)
 }
 
 /// Checks one journal, and what SQLite will pass over when it opens it.
