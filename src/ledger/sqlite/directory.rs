@@ -162,8 +162,7 @@ pub(super) fn check_empty(dir: &Path) -> Result<(), LedgerError> {
     for entry in fs::read_dir(dir).map_err(LedgerError::io(dir, "list it"))? {
         let name = entry.map_err(LedgerError::io(dir, "list it"))?.file_name();
         if !ours.iter().any(|own| name == *own) {
-            let why =
-                format!("it holds {} and is no ledger; name an empty or a new directory", name.display());
+            let why = format!("it holds {}; name an empty or a new directory", name.display());
             return Err(LedgerError::Place { dir: dir.to_owned(), why });
         }
     }
@@ -212,8 +211,9 @@ fn create(dir: &Path, identity: Identity, created_wall_ms: u64) -> Result<(), Le
     file::sync(dir)?;
     for group in groups_in(dir)? {
         let file = file::path_of(dir, group);
-        // Journals get their names when they are whole, and nobody writes to one while the mark is there.
-        if Reader::open_file(&file)?.tip()?.rows > 0 {
+        // Journals get their names when they are whole, and nobody writes to one while the mark is there; but
+        // somebody may have put one back from a backup.
+        if wal_has_bytes(&file) || Reader::open_at_rest(&file)?.tip()?.rows > 0 {
             let why = format!(
                 "it says that the ledger was not made to its end, and {} has rows; if that was put back from a backup, remove this mark",
                 file.display()
@@ -235,6 +235,10 @@ fn create(dir: &Path, identity: Identity, created_wall_ms: u64) -> Result<(), Le
     file::sync(dir)?;
     remove(&creating)?;
     file::sync(dir)
+}
+
+fn wal_has_bytes(file: &Path) -> bool {
+    file::wal_of(file).metadata().is_ok_and(|wal| wal.len() > 0)
 }
 
 fn remove(path: &Path) -> Result<(), LedgerError> {

@@ -27,14 +27,17 @@ impl Reader {
         if !file.exists() {
             return Err(directory::missing(dir, group));
         }
-        let reader = Reader::open_file(&file)?;
+        let reader = Reader::of(file::open_read_only(&file)?, &file)?;
         reader.meta.check(reader.meta.identity, group, &file)?;
         Ok(reader)
     }
 
-    /// Opens a journal by its file, whatever that is called.
-    pub(super) fn open_file(file: &Path) -> Result<Reader, LedgerError> {
-        let connection = file::open_read_only(file)?;
+    /// Opens a journal that nobody writes to, by its file, whatever that is called.
+    pub(super) fn open_at_rest(file: &Path) -> Result<Reader, LedgerError> {
+        Reader::of(file::open_at_rest(file)?, file)
+    }
+
+    fn of(connection: Connection, file: &Path) -> Result<Reader, LedgerError> {
         let meta = Meta::read(&connection, file)?;
         let reader = Reader { connection, file: file.to_owned(), meta };
         reader.begin()?;
