@@ -4,7 +4,7 @@ use super::book::Book;
 use super::config::Config;
 use super::counters::{Counters, Drop};
 use super::hardware::Hardware;
-use super::links::Links;
+use super::links::{Delivery, Links};
 use super::mint::Inviting;
 use super::promises::Promises;
 use super::pushes::Pushes;
@@ -13,6 +13,7 @@ use super::requests::Sending;
 use super::sessions::{Sessions, SlotId};
 use super::settle::Done;
 use crate::ledger::{Ledger, Row};
+use arrayvec::ArrayVec;
 use rand::Rng as _;
 use redpkt_proto::body::{Body, PacketId, Refusal, RefusalCode};
 use redpkt_proto::cookie::CookieJar;
@@ -20,6 +21,7 @@ use redpkt_proto::frame::VERSION;
 use redpkt_proto::keyring::KeyRing;
 use redpkt_proto::steer::Layout;
 use redpkt_proto::{Direction, Frame, Header, Now, Op, Path, Rng};
+use std::collections::VecDeque;
 
 /// One datagram of a batch: its frames are opened, and answered, in place.
 pub struct Job<'a> {
@@ -103,8 +105,8 @@ impl<L: Ledger> Group<L> {
     }
 }
 
-/// Outcomes for the operator for which memory is held: each group tells one of each order.
-const DONE_EXPECTED: usize = 256;
+/// Outcomes for the operator that wait to be fetched.
+const DONE_MAX: usize = 256;
 
 /// What a core begins with: a book for each group, as its journal says, and the ledgers behind them.
 pub struct Beginning<L> {
@@ -153,13 +155,17 @@ pub struct Core<L> {
     pub(super) links: Links,
     pub(super) pushes: Pushes,
     pub(super) sending: Option<Sending>,
-    pub(super) done: Vec<Done>,
+    pub(super) done: ArrayVec<Done, DONE_MAX>,
+    /// Of rebuilt groups, to be brought to others.
+    pub(super) owed: VecDeque<Delivery>,
     pub(super) shake_rate: ShakeRate,
     pub(super) counters: Counters,
     pub(super) position_of_set: Vec<u32>,
     pub(super) rng: Rng,
     pub(super) returns_at: (usize, usize),
     pub(super) returned_ns: u64,
+    pub(super) recount_at: usize,
+    pub(super) recounted_ns: u64,
     pub(super) load_level: u8,
     swept_ns: u64,
     found: Vec<Found>,
@@ -193,13 +199,16 @@ impl<L: Ledger> Core<L> {
             links,
             pushes: Pushes::new(config.pushes),
             sending: None,
-            done: Vec::with_capacity(DONE_EXPECTED),
+            done: ArrayVec::new(),
+            owed: VecDeque::new(),
             shake_rate: ShakeRate::new(config.shakes_per_s),
             counters: Counters::default(),
             position_of_set,
             rng,
             returns_at: (0, 0),
             returned_ns: now.mono_ns,
+            recount_at: 0,
+            recounted_ns: now.mono_ns,
             load_level: 0,
             swept_ns: now.mono_ns,
             found: Vec::with_capacity(64),
@@ -240,10 +249,12 @@ impl<L: Ledger> Core<L> {
     /// Returns whether there is more to do right now.
     pub fn turn(&mut self, now: Now, mut send: impl FnMut(&Path, &Frame)) -> bool {
         let more = self.take_messages(now, &mut send);
+        self.bring_owed(now);
         let due = self.tick(now);
+        let more = self.settle(now, &mut send) | more;
+        let more = self.push_due(now, &mut send) | more;
         self.groups.iter_mut().for_each(|group| group.ledger.flush());
-        self.settle(now, &mut send);
-        self.push_due(now, &mut send) | more | due
+        more | due
     }
 
     /// What time brings: packets that are due, and those whose time is over; sessions that were idle too long; a new
@@ -252,6 +263,7 @@ impl<L: Ledger> Core<L> {
         self.cookies.rotate(now, &mut self.rng);
         self.sweep(now);
         self.return_expired(now);
+        self.recount(now);
         self.mint_due(now)
     }
 

@@ -213,11 +213,13 @@ impl Invites {
         }
     }
 
-    /// The invitation of `user` that is listed after the one to `after`; the newest for 0.
+    /// The invitation of `user` that is listed after the one to `after`; the newest for 0, and where that one was
+    /// taken up meanwhile.
     pub fn after(&self, user: u64, after: u64, wall_s: u64) -> Option<Invitation> {
         let mut chain = self.chain(user);
-        if after != 0 {
-            chain.find(|(_, record)| record.what.packet == after)?;
+        let is_listed = |packet| self.chain(user).any(|(_, record)| record.what.packet == packet);
+        if after != 0 && is_listed(after) {
+            chain.find(|(_, record)| record.what.packet == after);
         }
         chain.find(|(_, record)| wall_s < u64::from(record.what.expiry_s)).map(|(_, record)| record.what)
     }
@@ -295,7 +297,7 @@ mod tests {
     fn a_user_is_told_a_few_at_a_time() {
         let mut invites = Invites::new(8, 3);
         (1..=4).for_each(|packet| assert!(invites.add(to(5, packet), 0).is_some()));
-        let mut push = |invites: &mut Invites| {
+        let push = |invites: &mut Invites| {
             let next = invites.next_to_push(5, 2, 0)?.packet;
             invites.set_telling(5, next, Telling::Pushed);
             Some(next)

@@ -2,8 +2,9 @@
 
 use super::book::{Book, ORDERS_MAX, Order, OrderNote, OrderState};
 use super::core::Core;
+use super::links::Delivery;
 use super::promises::Promised;
-use super::settle::{Done, DoneOutcome};
+use super::settle::DoneOutcome;
 use crate::ledger::{Account, Kind, Ledger, Row};
 use redpkt_proto::Now;
 
@@ -64,7 +65,8 @@ impl<L: Ledger> Core<L> {
             };
             return group.promises.push(row, Promised::Done { ticket });
         };
-        self.done.push(Done { ticket, outcome });
+        // Where it finds no place the operator hears nothing, and asks again by the same id.
+        let _ = self.tell_done(ticket, outcome);
     }
 
     /// Pays into a wallet of this worker's, or out of it. Says by `ticket` what became of it.
@@ -92,7 +94,8 @@ impl<L: Ledger> Core<L> {
             let row = group.write_noted(&row, &payment.id);
             return group.promises.push(row, Promised::Done { ticket });
         };
-        self.done.push(Done { ticket, outcome });
+        // Where it finds no place the operator hears nothing, and asks again by the same id.
+        let _ = self.tell_done(ticket, outcome);
     }
 
     /// Whether a group has failed and nothing of it is under way any more, so that it can be rebuilt.
@@ -102,8 +105,9 @@ impl<L: Ledger> Core<L> {
     }
 
     /// Puts a group back to work with what its journal says. Sessions of its users end: they join again and ask what
-    /// became of their requests.
-    pub fn rebuild(&mut self, book: Book, ledger: L) {
+    /// became of their requests. `owed` is money that has left the group, for users of others, and may not have come:
+    /// it is brought to them again, in the order of its rows, and taken once.
+    pub fn rebuild(&mut self, book: Book, ledger: L, owed: Vec<Delivery>) {
         let at = self.groups.iter().position(|own| own.book.group() == book.group());
         let at = at.expect("a group is rebuilt on its worker");
         for position in 0..self.sessions.sets() {
@@ -114,6 +118,7 @@ impl<L: Ledger> Core<L> {
         let group = &mut self.groups[at];
         (group.book, group.ledger, group.has_failed) = (book, ledger, false);
         group.inviting = None;
+        self.owed.extend(owed);
     }
 }
 

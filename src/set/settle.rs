@@ -52,8 +52,10 @@ pub struct GroupStats {
 
 impl<L: Ledger> Core<L> {
     /// Lets out what has become durable: answers sealed for the paths of their requests, and what other groups are
-    /// told. What a failed group has promised becomes unknown.
-    pub fn settle(&mut self, now: Now, mut send: impl FnMut(&Path, &Frame)) {
+    /// told. What a failed group has promised becomes unknown. Returns whether a group was told something by
+    /// another one of this worker, so that there may be more to settle.
+    pub fn settle(&mut self, now: Now, mut send: impl FnMut(&Path, &Frame)) -> bool {
+        let mut more = false;
         for group in 0..self.groups.len() {
             let ledger = &mut self.groups[group].ledger;
             let durable = ledger.durable_row();
@@ -72,9 +74,11 @@ impl<L: Ledger> Core<L> {
                 if !kept {
                     break;
                 }
+                more |= matches!(what, Promised::Decided(_));
                 self.groups[group].promises.pop();
             }
         }
+        more
     }
 
     /// Says what was promised; `false` if it has to be said later.
@@ -86,7 +90,7 @@ impl<L: Ledger> Core<L> {
             }
             Promised::Decided(decided) => self.links.answer(decided.question.worker, decided),
             Promised::Invited(invitation) => return self.tell_invitation(now, invitation),
-            Promised::Done { ticket } => self.done.push(Done { ticket, outcome: DoneOutcome::Written }),
+            Promised::Done { ticket } => return self.tell_done(ticket, DoneOutcome::Written),
         }
         true
     }
@@ -103,9 +107,14 @@ impl<L: Ledger> Core<L> {
                 return self.keep_promise(now, Promised::Decided(unknown), send);
             }
             Promised::Invited(_) => {}
-            Promised::Done { ticket } => self.done.push(Done { ticket, outcome: DoneOutcome::Failed }),
+            Promised::Done { ticket } => return self.tell_done(ticket, DoneOutcome::Failed),
         }
         true
+    }
+
+    /// Tells the operator what became of something; `false` if too many such answers wait to be fetched.
+    pub(super) fn tell_done(&mut self, ticket: u64, outcome: DoneOutcome) -> bool {
+        self.done.try_push(Done { ticket, outcome }).is_ok()
     }
 
     /// Sends an answer into the session that has asked, if that still is.

@@ -35,6 +35,11 @@ impl KeptAnswer {
         KeptAnswer { req, packet, fen, ..KeptAnswer::NONE }
     }
 
+    /// The same, with when it was given and what was asked for.
+    pub fn of(self, when_s: u32, asked_for: u32) -> KeptAnswer {
+        KeptAnswer { when_s, asked_for, ..self }
+    }
+
     /// A request that another group decides and has not yet: its outcome is unknown.
     pub fn undecided(req: u64, op: Op, packet: u64, asked_for: u32) -> KeptAnswer {
         KeptAnswer { asked_for, ..KeptAnswer::new(req, op, Status::OutcomeUnknown, packet, 0) }
@@ -171,7 +176,7 @@ impl Account {
         };
         for answer in newest_first(self.answers_given, ANSWERS_KEPT).map(|at| &self.answers[at]) {
             let kind = match Op::from_wire(answer.op()) {
-                Some(Op::Shake) => EntryKind::Won,
+                Some(Op::Shake | Op::Grab) => EntryKind::Won,
                 Some(Op::Open) => EntryKind::Opened,
                 Some(Op::Send) => EntryKind::Sent,
                 _ => continue,
@@ -250,6 +255,11 @@ impl Accounts {
         Some(&mut self.records[at as usize])
     }
 
+    /// What all wallets hold, in fen, counted one by one.
+    pub fn held_fen(&self) -> u64 {
+        self.records.iter().map(|account| account.balance_fen).sum()
+    }
+
     /// Accounts in use.
     pub fn count(&self) -> usize {
         self.records.len()
@@ -309,7 +319,7 @@ mod tests {
         account.keep(at(10, KeptAnswer::new(1, Op::Shake, Status::Ok, 50, 0)));
         account.keep(at(12, KeptAnswer::new(2, Op::Open, Status::Ok, 50, 8)));
         account.keep(at(13, KeptAnswer::new(3, Op::Open, Status::Ok, 50, 8)));
-        account.keep(at(14, KeptAnswer::new(4, Op::Grab, Status::Ok, 51, 0)));
+        account.keep(at(14, KeptAnswer::new(4, Op::Share, Status::Ok, 51, 0)));
         account.note_payment(EntryKind::PaidIn, 0, 700, 11);
         let entries: Vec<_> = (0..).map_while(|at| account.history(at)).collect();
         let told: Vec<_> = entries.iter().map(|entry| (entry.kind, entry.packet, entry.fen)).collect();

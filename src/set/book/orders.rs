@@ -4,7 +4,7 @@ use redpkt_proto::Now;
 use serde::{Deserialize, Serialize};
 
 /// Orders to make packets that a server can take in the life of its ledger.
-pub const ORDERS_MAX: usize = 128;
+pub const ORDERS_MAX: usize = 32;
 
 /// The most shares of a packet.
 pub const SHARES_MAX: u16 = 500;

@@ -360,6 +360,11 @@ impl Packets {
         })
     }
 
+    /// What is left in all packets, in fen, counted one by one.
+    pub fn held_fen(&self) -> u64 {
+        self.records.iter().map(|packet| packet.left_fen).sum()
+    }
+
     /// Packets in the pool.
     pub fn pool_packets(&self) -> usize {
         self.pooled

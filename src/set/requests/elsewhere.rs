@@ -68,12 +68,15 @@ impl<L: Ledger> Core<L> {
             }
             return question.worker != self.config.worker;
         }
-        if !self.groups[group].has_room(1, 1) {
+        // A share promises its answer, and an invitation.
+        if !self.groups[group].has_room(1, 2) {
             return false;
         }
         let group = &mut self.groups[group];
+        let mut was_shared = false;
         let (row, decided) = match decide(&group.book, now, &question, &mut self.rng) {
             Verdict::Do(row) => {
+                was_shared = question.op == Op::Share;
                 self.counters.done(question.op, row.fen);
                 let at = group.write(&row);
                 (at, decided(Status::Ok, row.fen, if row.fen > 0 { at } else { 0 }))
@@ -87,7 +90,7 @@ impl<L: Ledger> Core<L> {
             }
         };
         group.promises.push(row, Promised::Decided(decided));
-        if question.op == Op::Share && decided.status == Status::Ok {
+        if was_shared {
             self.promise_invitation(question.packet, question.other, question.asker.user, row);
         }
         true
@@ -179,6 +182,23 @@ impl<L: Ledger> Core<L> {
         }
         group.write(&delivery.row(now.wall_ms));
         true
+    }
+
+    /// Brings money that a rebuilt group owes to the groups of its users, as far as there is room.
+    pub(in crate::set) fn bring_owed(&mut self, now: Now) {
+        while let Some(delivery) = self.owed.front().copied() {
+            let layout = &self.config.layout;
+            let worker = layout.worker_of(layout.set_of(delivery.user));
+            let is_taken = if worker == self.config.worker {
+                self.take_delivery(now, &delivery)
+            } else {
+                self.links.tell(worker, Message::Delivery(delivery))
+            };
+            if !is_taken {
+                return;
+            }
+            self.owed.pop_front();
+        }
     }
 
     /// Handles what other workers have said, until there is no more or no room.

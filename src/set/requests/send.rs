@@ -10,6 +10,7 @@ use crate::set::sessions::SlotId;
 use arrayvec::ArrayVec;
 use redpkt_proto::body::{Answer, PacketId, Send, SendMore, Status};
 use redpkt_proto::frame::flags;
+use redpkt_proto::terms::check_terms;
 use redpkt_proto::{Frame, Now, Op, Path, RECIPIENTS_MAX, RECIPIENTS_PER_FRAME};
 
 /// A send whose frames are being gathered. They stand one behind another in one datagram, so there is one at a
@@ -129,6 +130,11 @@ impl<L: Ledger> Core<L> {
         if !set.packets.has_room(count) {
             return self.full(asked);
         }
+        // It writes many rows and tells many users: not more often than a user may shake.
+        if let Err(busy) = self.take_allowance(now, asked) {
+            return Some(busy);
+        }
+        let set = self.groups[place.group].book.set(place.number);
         let number = set.packets.next_number();
         let packet = PacketId { machine: self.config.machine, set: place.number as u16, number }.to_u64();
         let expiry_s = self.expiry_s(now);
@@ -177,21 +183,7 @@ impl Sending {
     /// What is wrong with it, whatever the wallet holds.
     fn mistake(&self) -> Option<Status> {
         let Sending { total_fen, shares, recipients, asker, .. } = self;
-        let is_twice = |(at, user): (usize, &u64)| recipients[..at].contains(user);
-        if *total_fen == 0 {
-            Some(Status::BadAmount)
-        } else if *shares == 0 || u32::from(*shares) > *total_fen {
-            Some(Status::BadShares)
-        } else if recipients.is_empty()
-            || recipients.contains(&0)
-            || recipients.iter().enumerate().any(is_twice)
-        {
-            Some(Status::BadRecipients)
-        } else if recipients.contains(&asker.user) {
-            Some(Status::Oneself)
-        } else {
-            None
-        }
+        check_terms(asker.user, *total_fen, *shares, recipients).err().map(|error| error.status())
     }
 
     fn fingerprint(&self) -> u32 {
