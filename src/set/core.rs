@@ -164,6 +164,8 @@ pub struct Core<L> {
     pub(super) rng: Rng,
     pub(super) returns_at: (usize, usize),
     pub(super) returned_ns: u64,
+    pub(super) recount_at: usize,
+    pub(super) recounted_ns: u64,
     pub(super) load_level: u8,
     swept_ns: u64,
     found: Vec<Found>,
@@ -205,6 +207,8 @@ impl<L: Ledger> Core<L> {
             rng,
             returns_at: (0, 0),
             returned_ns: now.mono_ns,
+            recount_at: 0,
+            recounted_ns: now.mono_ns,
             load_level: 0,
             swept_ns: now.mono_ns,
             found: Vec::with_capacity(64),
@@ -247,9 +251,10 @@ impl<L: Ledger> Core<L> {
         let more = self.take_messages(now, &mut send);
         self.bring_owed(now);
         let due = self.tick(now);
+        let more = self.settle(now, &mut send) | more;
+        let more = self.push_due(now, &mut send) | more;
         self.groups.iter_mut().for_each(|group| group.ledger.flush());
-        self.settle(now, &mut send);
-        self.push_due(now, &mut send) | more | due
+        more | due
     }
 
     /// What time brings: packets that are due, and those whose time is over; sessions that were idle too long; a new
@@ -258,6 +263,7 @@ impl<L: Ledger> Core<L> {
         self.cookies.rotate(now, &mut self.rng);
         self.sweep(now);
         self.return_expired(now);
+        self.recount(now);
         self.mint_due(now)
     }
 

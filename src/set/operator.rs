@@ -61,7 +61,7 @@ impl<L: Ledger> Core<L> {
                 group.ledger.last_row()
             } else {
                 let note = serde_json::to_string(note).expect("an order is written as JSON");
-                group.write_noted(&order_row(number, now), &note)
+                group.write_noted(&order_row(number, now.wall_ms), &note)
             };
             return group.promises.push(row, Promised::Done { ticket });
         };
@@ -90,7 +90,7 @@ impl<L: Ledger> Core<L> {
             } else {
                 (Kind::Withdraw, wallet, Account::House)
             };
-            let row = Row { kind, debit, credit, fen, user, ..order_row(0, now) };
+            let row = Row { kind, debit, credit, fen, user, ..order_row(0, now.wall_ms) };
             let row = group.write_noted(&row, &payment.id);
             return group.promises.push(row, Promised::Done { ticket });
         };
@@ -122,7 +122,8 @@ impl<L: Ledger> Core<L> {
     }
 }
 
-fn order_row(number: usize, now: Now) -> Row {
+/// The row of an order, or of a change of one; `number` is its place among all, from 1.
+pub fn order_row(number: usize, wall_ms: u64) -> Row {
     Row {
         kind: Kind::Order,
         debit: Account::House,
@@ -131,7 +132,7 @@ fn order_row(number: usize, now: Now) -> Row {
         user: 0,
         req: number as u64,
         packet: 0,
-        wall_ms: now.wall_ms,
+        wall_ms,
         other: 0,
         detail: 0,
     }

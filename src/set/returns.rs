@@ -1,4 +1,5 @@
-//! What is left of packets when their time is over goes back to who put it in.
+//! Going through what is kept, piece by piece: what is left of packets when their time is over goes back to who put
+//! it in, and what is kept is counted against what the rows say.
 
 use super::core::Core;
 use crate::ledger::{Account, Kind, Ledger, Row};
@@ -11,7 +12,24 @@ const STEPS_PER_ROUND: usize = 512;
 /// Rounds are not closer together.
 const ROUND_NS: u64 = 1_000_000;
 
+/// How often a SET is counted.
+const RECOUNT_NS: u64 = 1_000_000_000;
+
 impl<L: Ledger> Core<L> {
+    /// Once a second counts the wallets and packets of the next SET, one by one.
+    pub(super) fn recount(&mut self, now: Now) {
+        if now.mono_ns.saturating_sub(self.recounted_ns) < RECOUNT_NS {
+            return;
+        }
+        self.recounted_ns = now.mono_ns;
+        let place = self.places[self.recount_at];
+        self.recount_at = (self.recount_at + 1) % self.places.len();
+        let group = &self.groups[place.group];
+        if !group.book.sets()[place.at].is_counted_right() {
+            self.counters.miscounted += 1;
+        }
+    }
+
     /// Looks at the next packets, of all SETs in turn, and returns what is left in those whose time is over. A million
     /// packets are gone through in a few seconds; until a packet's turn comes it is told as expired all the same.
     pub(super) fn return_expired(&mut self, now: Now) {

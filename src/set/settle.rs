@@ -52,8 +52,10 @@ pub struct GroupStats {
 
 impl<L: Ledger> Core<L> {
     /// Lets out what has become durable: answers sealed for the paths of their requests, and what other groups are
-    /// told. What a failed group has promised becomes unknown.
-    pub fn settle(&mut self, now: Now, mut send: impl FnMut(&Path, &Frame)) {
+    /// told. What a failed group has promised becomes unknown. Returns whether a group was told something by
+    /// another one of this worker, so that there may be more to settle.
+    pub fn settle(&mut self, now: Now, mut send: impl FnMut(&Path, &Frame)) -> bool {
+        let mut more = false;
         for group in 0..self.groups.len() {
             let ledger = &mut self.groups[group].ledger;
             let durable = ledger.durable_row();
@@ -72,9 +74,11 @@ impl<L: Ledger> Core<L> {
                 if !kept {
                     break;
                 }
+                more |= matches!(what, Promised::Decided(_));
                 self.groups[group].promises.pop();
             }
         }
+        more
     }
 
     /// Says what was promised; `false` if it has to be said later.

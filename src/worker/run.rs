@@ -39,7 +39,7 @@ const PUBLISH_NS: u64 = 50_000_000;
 /// How long a stopping worker goes on answering what keeps coming.
 const DRAIN_NS: u64 = 500_000_000;
 
-/// Outcomes that may wait to be fetched.
+/// Outcomes that may wait to be fetched, beside those of all groups for some orders.
 const DONE_MAX: usize = 4_096;
 
 /// What the control plane tells a worker. What it did comes back by ticket, see [`WorkerHandle::take_done`].
@@ -170,7 +170,7 @@ where
 {
     let commands = Arc::new(ArrayQueue::new(COMMANDS_MAX));
     let published = Arc::new(Published::new());
-    let done = Arc::new(ArrayQueue::new(DONE_MAX));
+    let done = Arc::new(ArrayQueue::new(DONE_MAX + 4 * own.groups.len()));
     let sets: Arc<Vec<_>> = Arc::new(own.sets.into_iter().map(|set| (set, Published::new())).collect());
     let groups: Arc<Vec<_>> =
         Arc::new(own.groups.into_iter().map(|group| (group, Published::new())).collect());
@@ -412,13 +412,14 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
             published.store(&GroupSnapshot::of(&group, can_be_rebuilt));
         }
         snapshot.cpu_ns = net::affinity::thread_cpu_ns();
-        snapshot.orders.iter_mut().for_each(|order| *order = [0; 3]);
+        snapshot.orders.iter_mut().for_each(|order| *order = [0; 4]);
         for book in self.core.books() {
             for (published, running) in snapshot.orders.iter_mut().zip(book.orders()) {
                 let progress = &running.progress;
                 published[0] += progress.packets;
                 published[1] += progress.fen;
                 published[2] += progress.passed_by;
+                published[3] += u64::from(running.next >= running.order.total);
             }
         }
         self.published.store(snapshot);

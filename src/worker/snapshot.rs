@@ -32,8 +32,8 @@ pub struct WorkerSnapshot {
     pub ledger_commits: u64,
     /// CPU time of the worker's thread, in ns.
     pub cpu_ns: u64,
-    /// Progress of each order: packets, fen, passed by.
-    pub orders: [[u64; 3]; set::book::ORDERS_MAX],
+    /// Progress of each order: packets, fen, passed by, groups that have looked at all its packets.
+    pub orders: [[u64; 4]; set::book::ORDERS_MAX],
 }
 
 impl Default for WorkerSnapshot {

@@ -43,6 +43,17 @@ pub struct Set {
     pub packets: Packets,
     /// What its users are invited to, and were not told, or have not taken up.
     pub invites: Invites,
+    /// What the rows say that its packets hold, in fen.
+    packets_fen: u64,
+    /// What the rows say that its users' wallets hold, in fen.
+    wallets_fen: u64,
+}
+
+impl Set {
+    /// Whether its packets and wallets, counted one by one, hold what the rows say.
+    pub fn is_counted_right(&self) -> bool {
+        self.packets.held_fen() == self.packets_fen && self.accounts.held_fen() == self.wallets_fen
+    }
 }
 
 /// What the accounts of a group hold, by sort; what is owed to other groups, and has come from them.
@@ -91,6 +102,8 @@ impl Book {
             accounts: Accounts::new(capacity.accounts, seed()),
             packets: Packets::new(capacity.packets, capacity.members, seed()),
             invites: Invites::new(capacity.invites, seed()),
+            packets_fen: 0,
+            wallets_fen: 0,
         });
         Book {
             group,
@@ -194,35 +207,37 @@ impl Book {
         if row.fen > ANSWER_FEN_MAX {
             return Err(RowError::Contradiction("it is about more fen than any packet or payment may have"));
         }
-        let short = RowError::Contradiction("an account pays out more than it holds");
-        let totals = &mut self.totals;
+        if row.fen == 0 {
+            return Ok(());
+        }
+        let short = || RowError::Contradiction("an account pays out more than it holds");
         match row.debit {
-            Account::House => totals.house_fen += row.fen as i64,
-            Account::Packet(_) => {
-                totals.packets_fen = totals.packets_fen.checked_sub(row.fen).ok_or(short)?;
+            Account::House => self.totals.house_fen += row.fen as i64,
+            Account::Packet(id) => {
+                let held_fen = &mut self.set_of_packet(id)?.packets_fen;
+                *held_fen = held_fen.checked_sub(row.fen).ok_or_else(short)?;
+                self.totals.packets_fen -= row.fen;
             }
             Account::Wallet(user) => {
-                totals.wallets_fen = totals.wallets_fen.checked_sub(row.fen).ok_or(short.clone())?;
-                if row.fen > 0 {
-                    let account = self.sets[(self.layout.set_of(user) / self.layout.groups) as usize]
-                        .accounts
-                        .get_mut(user)
-                        .ok_or(short.clone())?;
-                    account.balance_fen = account.balance_fen.checked_sub(row.fen).ok_or(short)?;
-                }
+                let balance_fen = &mut self.account(user)?.balance_fen;
+                *balance_fen = balance_fen.checked_sub(row.fen).ok_or_else(short)?;
+                self.set_of_user(user).wallets_fen -= row.fen;
+                self.totals.wallets_fen -= row.fen;
             }
-            Account::Clearing(_) => totals.cleared_in_fen += row.fen,
+            Account::Clearing(_) => self.totals.cleared_in_fen += row.fen,
         }
         match row.credit {
-            Account::House => totals.house_fen -= row.fen as i64,
-            Account::Packet(_) => totals.packets_fen += row.fen,
-            Account::Wallet(user) => {
-                totals.wallets_fen += row.fen;
-                if row.fen > 0 {
-                    self.account(user)?.balance_fen += row.fen;
-                }
+            Account::House => self.totals.house_fen -= row.fen as i64,
+            Account::Packet(id) => {
+                self.set_of_packet(id)?.packets_fen += row.fen;
+                self.totals.packets_fen += row.fen;
             }
-            Account::Clearing(_) => totals.cleared_out_fen += row.fen,
+            Account::Wallet(user) => {
+                self.account(user)?.balance_fen += row.fen;
+                self.set_of_user(user).wallets_fen += row.fen;
+                self.totals.wallets_fen += row.fen;
+            }
+            Account::Clearing(_) => self.totals.cleared_out_fen += row.fen,
         }
         Ok(())
     }
@@ -237,12 +252,15 @@ impl Book {
 
     /// The SET and the number of a row's packet.
     fn packet(&mut self, row: &Row) -> Result<(&mut Set, u32), RowError> {
-        let id = PacketId::from_u64(row.packet);
-        let set = u32::from(id.set);
+        Ok((self.set_of_packet(row.packet)?, PacketId::from_u64(row.packet).number))
+    }
+
+    fn set_of_packet(&mut self, packet: u64) -> Result<&mut Set, RowError> {
+        let set = u32::from(PacketId::from_u64(packet).set);
         if set >= self.layout.sets || self.layout.group_of(set) != self.group {
             return Err(RowError::Contradiction("it is about a packet of another group"));
         }
-        Ok((self.set_mut(set), id.number))
+        Ok(self.set_mut(set))
     }
 
     /// Keeps the answer to a row's request, if the user is of this group.

@@ -68,12 +68,15 @@ impl<L: Ledger> Core<L> {
             }
             return question.worker != self.config.worker;
         }
-        if !self.groups[group].has_room(1, 1) {
+        // A share promises its answer, and an invitation.
+        if !self.groups[group].has_room(1, 2) {
             return false;
         }
         let group = &mut self.groups[group];
+        let mut was_shared = false;
         let (row, decided) = match decide(&group.book, now, &question, &mut self.rng) {
             Verdict::Do(row) => {
+                was_shared = question.op == Op::Share;
                 self.counters.done(question.op, row.fen);
                 let at = group.write(&row);
                 (at, decided(Status::Ok, row.fen, if row.fen > 0 { at } else { 0 }))
@@ -87,7 +90,7 @@ impl<L: Ledger> Core<L> {
             }
         };
         group.promises.push(row, Promised::Decided(decided));
-        if question.op == Op::Share && decided.status == Status::Ok {
+        if was_shared {
             self.promise_invitation(question.packet, question.other, question.asker.user, row);
         }
         true

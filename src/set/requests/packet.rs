@@ -39,7 +39,8 @@ impl<L: Ledger> Core<L> {
         if theirs != self.groups[place.group].book.group() {
             return self.ask_elsewhere(now, asked, theirs);
         }
-        if let Err(busy) = self.hold(asked, 1, 1) {
+        // A share promises its answer, and an invitation.
+        if let Err(busy) = self.hold(asked, 1, 2) {
             return Some(busy);
         }
         if !self.groups[place.group].book.set(place.number).accounts.has_room_for(asked.asker.user) {
@@ -52,12 +53,13 @@ impl<L: Ledger> Core<L> {
             Verdict::Refuse(status) => self.refuse(now, asked, status),
             Verdict::Do(row) => {
                 self.counters.done(asked.op, row.fen);
-                self.write_and_promise(asked, &row, row.fen)
+                let row_number = self.write_and_promise(asked, &row, row.fen);
+                if asked.op == Op::Share {
+                    self.promise_invitation(asked.packet, asked.other, asked.asker.user, row_number);
+                }
+                None
             }
-            Verdict::Done(fen) => {
-                self.counters.repeated += 1;
-                self.write_and_promise(asked, &asked.told(now, fen), fen)
-            }
+            Verdict::Done(fen) => self.done_before(now, asked, fen),
         }
     }
 
@@ -66,22 +68,31 @@ impl<L: Ledger> Core<L> {
         let place = self.place(asked.asker.id);
         let account = self.groups[place.group].book.set(place.number).accounts.get(asked.asker.user);
         match account.and_then(|account| account.taken_fen(asked.packet)) {
-            Some(fen) if asked.op == Op::Open => {
-                self.counters.repeated += 1;
-                self.write_and_promise(asked, &asked.told(now, fen), fen)
-            }
+            Some(fen) if asked.op == Op::Open => self.done_before(now, asked, fen),
             _ => self.refuse(now, asked, Status::TooOld),
         }
     }
 
-    /// Writes the row that was decided for a request, for which there is room, and promises its answer.
-    fn write_and_promise(&mut self, asked: &Asked, row: &Row, fen: u64) -> Option<Answer> {
+    /// What was done by an earlier request is told to this one too, and written, so that it stays told. That counts
+    /// against the user's rate: nobody fills the journal with it.
+    fn done_before(&mut self, now: Now, asked: &Asked, fen: u64) -> Option<Answer> {
+        if let Err(busy) = self.take_allowance(now, asked) {
+            return Some(busy);
+        }
+        self.counters.repeated += 1;
+        self.write_and_promise(asked, &asked.told(now, fen), fen);
+        None
+    }
+
+    /// Writes the row that was decided for a request, for which there is room, and promises its answer; the row's
+    /// number.
+    fn write_and_promise(&mut self, asked: &Asked, row: &Row, fen: u64) -> u64 {
         let group = self.place(asked.asker.id).group;
         let row = self.groups[group].write(row);
         self.sessions.get_mut(asked.asker.id).window.finish(asked.counter(), true);
         let fen = fen.into();
         self.promise(asked, row, Answer { packet: asked.packet.into(), fen, ..asked.answer(Status::Ok) });
-        None
+        row
     }
 }
 

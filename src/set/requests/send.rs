@@ -130,6 +130,11 @@ impl<L: Ledger> Core<L> {
         if !set.packets.has_room(count) {
             return self.full(asked);
         }
+        // It writes many rows and tells many users: not more often than a user may shake.
+        if let Err(busy) = self.take_allowance(now, asked) {
+            return Some(busy);
+        }
+        let set = self.groups[place.group].book.set(place.number);
         let number = set.packets.next_number();
         let packet = PacketId { machine: self.config.machine, set: place.number as u16, number }.to_u64();
         let expiry_s = self.expiry_s(now);

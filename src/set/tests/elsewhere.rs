@@ -88,16 +88,16 @@ fn a_crash_between_two_groups_loses_and_doubles_nothing() {
         let req = other.next_req();
 
         // Not durable where it was decided: not told, and gone by a crash. It was never executed.
-        world.ledgers[theirs].0.borrow_mut().disk_off = true;
+        world.ledgers[theirs].set_disk(false);
         let frame = other.request(Op::Open, req, packet);
         assert_eq!(world.ask(other.path, &[frame]), []);
         world.crash();
-        world.set_disks_off(false);
+        world.set_disks(true);
         other.join(&mut world);
         assert_eq!(other.ask(&mut world, Op::Open, req, packet), said(Status::NotDone));
 
         // Durable there and not here: told, and after the crash it is there.
-        world.ledgers[mine].0.borrow_mut().disk_off = true;
+        world.ledgers[mine].set_disk(false);
         let opened = other.open(&mut world, packet);
         assert_eq!(opened.status, Status::Ok);
         let req = other.req(other.counter);
@@ -105,11 +105,11 @@ fn a_crash_between_two_groups_loses_and_doubles_nothing() {
         assert_eq!(delivered(&world), 1);
         world.crash();
         assert_eq!(delivered(&world), 1, "the start has delivered it");
-        world.set_disks_off(false);
+        world.set_disks(true);
         other.join(&mut world);
         assert_eq!(other.ask(&mut world, Op::Open, req, packet), opened);
         assert_eq!(other.about(&mut world, Op::Balance, 0, 0).fen, opened.fen);
-        assert_eq!(cleared(theirs as u32, &world.ledgers[theirs]).count(), 1);
+        assert_eq!(cleared(theirs as u32, &world.ledgers[theirs]).len(), 1);
         world.check_conservation();
     }
 }
@@ -124,11 +124,11 @@ fn what_moves_no_money_is_told_when_it_is_written_on_both_sides() {
         let layout = world.config.layout;
         let mine = layout.group_of(layout.set_of(other.user())) as usize;
         let packet = sender.send(&mut world, 100, 2, &[other.user()]).packet;
-        world.ledgers[mine].0.borrow_mut().disk_off = true;
+        world.ledgers[mine].set_disk(false);
         let req = other.next_req();
         let frame = other.request(Op::Grab, req, packet);
         assert_eq!(world.ask(other.path, &[frame]), []);
-        world.ledgers[mine].0.borrow_mut().disk_off = false;
+        world.ledgers[mine].set_disk(true);
         assert_eq!(world.settle().len(), 1);
         world.crash();
         other.join(&mut world);
@@ -150,13 +150,13 @@ fn a_failed_group_stops_alone_and_comes_back_from_its_journal() {
         world.deposit(other.user(), 50);
 
         let ledger = world.ledgers[theirs as usize].clone();
-        ledger.0.borrow_mut().disk_off = true;
+        ledger.set_disk(false);
         let (send_req, open_req) = (sender.req(sender.counter + 1), other.next_req());
         let frames = sender.send_frames(sender.counter + 1, 10, 1, &[other.user()]);
         assert_eq!(world.ask(sender.path, &frames), []);
         let open = other.request(Op::Open, open_req, packet);
         assert_eq!(world.ask(other.path, &[open]), []);
-        ledger.0.borrow_mut().has_failed = true;
+        ledger.fail();
         let out = world.settle();
         let unknown = Status::OutcomeUnknown as u8;
         let told = |client: &Client| {
@@ -189,7 +189,7 @@ fn questions_are_bounded() {
     let mut world = World::new(Config { promises: 8_192, ..workers(2) });
     let (mut sender, mut other) = apart(&mut world, false);
     let packet = sender.send(&mut world, 100, 2, &[other.user()]).packet;
-    world.set_disks_off(true);
+    world.set_disks(false);
     let (now, mut busy) = (world.now, 0);
     let path = other.path;
     let core = world.core_of(other.user());
@@ -208,7 +208,7 @@ fn questions_are_bounded() {
             frames[..replies].iter().filter(|frame| other.answer(frame).status == Status::Busy as u8).count();
     }
     assert_eq!(busy, 32);
-    world.set_disks_off(false);
+    world.set_disks(true);
     let answers = world.settle().len();
     assert!(answers > 0);
     (0..20).for_each(|_| _ = world.settle());

@@ -17,7 +17,7 @@ fn an_answer_waits_for_its_row_and_a_miss_for_nothing() {
     let (mut first, mut second) = (world.client(1), world.client(2));
     world.mint(1, 50);
     world.settle();
-    world.ledger.0.borrow_mut().disk_off = true;
+    world.ledger.set_disk(false);
     let (won, missed) = (first.shake_frame(), second.shake_frame());
     assert_eq!(world.ask(first.path, &[won]), []);
     let out = world.ask(second.path, &[missed]);
@@ -30,7 +30,7 @@ fn an_answer_waits_for_its_row_and_a_miss_for_nothing() {
     let open = first.request(Op::Open, open_req, PacketId { machine: 3, set: 0, number: 1 }.to_u64());
     assert_eq!(world.ask(first.path, &[open]), []);
 
-    world.ledger.0.borrow_mut().disk_off = false;
+    world.ledger.set_disk(true);
     let out: Vec<_> = world.settle().into_iter().flat_map(|(_, frames)| frames).collect();
     let answers: Vec<_> = out.iter().map(|frame| first.answer(frame)).collect();
     let told: Vec<_> =
@@ -45,12 +45,12 @@ fn a_promise_to_a_session_that_ended_is_not_sent_and_not_lost() {
     let mut world = World::new(config());
     let mut client = world.client(1);
     world.mint(1, 50);
-    world.ledger.0.borrow_mut().disk_off = true;
+    world.ledger.set_disk(false);
     let shake = client.shake_frame();
     let req = client.req(1);
     assert_eq!(world.ask(client.path, &[shake]), []);
     client.join(&mut world);
-    world.ledger.0.borrow_mut().disk_off = false;
+    world.ledger.set_disk(true);
     assert_eq!(world.settle(), []);
     assert_eq!(client.ask(&mut world, Op::Shake, req, 0).status, Status::Ok);
 }
@@ -65,16 +65,16 @@ fn a_full_table_or_queue_refuses_before_anything_changes() {
     world.mint(3, 50);
     world.settle();
 
-    world.ledger.0.borrow_mut().no_room = true;
+    world.ledger.limit_room(0);
     let req = first.next_req();
     assert_eq!(first.ask(&mut world, Op::Shake, req, 0).status, Status::Busy);
-    world.ledger.0.borrow_mut().no_room = false;
+    world.ledger.limit_room(usize::MAX);
     let won = first.ask(&mut world, Op::Shake, req, 0);
     assert_eq!(won.status, Status::Ok);
 
     assert_eq!(second.shake(&mut world).status, Status::Busy, "no room for another account");
 
-    world.ledger.0.borrow_mut().disk_off = true;
+    world.ledger.set_disk(false);
     let waiting = first.shake_frame();
     assert_eq!(world.ask(first.path, &[waiting]), []);
     let refused = first.open(&mut world, won.packet);
@@ -138,13 +138,13 @@ fn a_refused_open_waits_for_the_ledger_too() {
     let (mut winner, mut stranger) = (world.client(1), world.client(2));
     world.mint(1, 50);
     world.settle();
-    world.ledger.0.borrow_mut().disk_off = true;
+    world.ledger.set_disk(false);
     let won = winner.shake_frame();
     assert_eq!(world.ask(winner.path, &[won]), []);
     let req = stranger.next_req();
     let open = stranger.request(Op::Open, req, PacketId { machine: 3, set: 0, number: 1 }.to_u64());
     assert_eq!(world.ask(stranger.path, &[open]), []);
-    world.ledger.0.borrow_mut().disk_off = false;
+    world.ledger.set_disk(true);
     let out = world.settle();
     assert_eq!(stranger.answer(&out[1].1[0]).status, Status::NotInvited as u8);
 }
@@ -157,7 +157,7 @@ fn one_user_cannot_fill_the_queue_of_promises() {
     let mut client = world.client(1);
     world.mint(1, 50);
     let packet = client.shake(&mut world).packet;
-    world.ledger.0.borrow_mut().disk_off = true;
+    world.ledger.set_disk(false);
     let shake_req = client.req(1);
     let mut busy = 0;
     for at in 0..10 {
@@ -242,7 +242,7 @@ proptest! {
                     clients[client].counter = 0;
                 }
                 Step::Disk(on) => {
-                    world.ledger.0.borrow_mut().disk_off = !on;
+                    world.ledger.set_disk(on);
                     world.settle();
                 }
             }

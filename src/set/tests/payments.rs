@@ -22,16 +22,16 @@ fn pay(world: &mut World, ticket: u64, fen: u64, is_deposit: bool) {
 fn payments_are_told_when_they_are_written_and_take_no_more_than_there_is() {
     let mut world = World::new(config());
     let mut client = world.client(1);
-    world.set_disks_off(true);
+    world.set_disks(false);
     pay(&mut world, 1, 100, true);
     assert_eq!(outcomes(&mut world), []);
-    world.set_disks_off(false);
+    world.set_disks(true);
     assert_eq!(outcomes(&mut world), [(1, DoneOutcome::Written)]);
     pay(&mut world, 2, 101, false);
     pay(&mut world, 3, 40, false);
     assert_eq!(outcomes(&mut world), [(2, DoneOutcome::TooLittleMoney), (3, DoneOutcome::Written)]);
     assert_eq!(client.about(&mut world, Op::Balance, 0, 0).fen, 60);
-    world.ledger.0.borrow_mut().no_room = true;
+    world.ledger.limit_room(0);
     pay(&mut world, 4, 1, true);
     assert_eq!(outcomes(&mut world), [(4, DoneOutcome::Full)]);
     world.check_conservation();

@@ -141,7 +141,10 @@ fn a_share_can_be_shared() {
     assert_eq!(third.about(&mut world, Op::Share, packet, 4), said(Status::NotInvited));
     assert_eq!(second.about(&mut world, Op::Share, packet, 2), said(Status::Oneself));
     assert_eq!(second.about(&mut world, Op::Share, packet, 0), said(Status::BadRecipients));
-    assert_eq!(second.about(&mut world, Op::Share, packet, 3).status, Status::Ok);
+    let req = second.next_req();
+    let share = second.request_for(Op::Share, req, packet, 3);
+    let out = world.batch(&[(second.path, vec![share])]);
+    assert_eq!((out.len(), invites(&out, third)), (2, vec![packet]), "an answer, and the invitation");
     assert_eq!(second.about(&mut world, Op::Share, packet, 3).status, Status::Ok, "twice is once");
     second.open(&mut world, packet);
     assert_eq!(second.about(&mut world, Op::Share, packet, 4).status, Status::Ok, "also when it was opened");
@@ -159,10 +162,10 @@ fn a_share_can_be_shared() {
 fn the_invited_are_told_until_they_say_so() {
     let (mut world, mut sender, mut others) = world_of(3);
     let [second, third] = &mut others[..] else { panic!() };
-    world.set_disks_off(true);
+    world.set_disks(false);
     let frames = sender.send_frames(1, 10, 2, &[2, 3, 77]);
     assert_eq!(world.batch(&[(sender.path, frames)]), [], "nothing is told before it is durable");
-    world.set_disks_off(false);
+    world.set_disks(true);
     let out = world.settle();
     let packet = invites(&out, second)[0];
     assert_eq!(invites(&out, third), [packet]);

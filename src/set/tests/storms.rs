@@ -199,12 +199,12 @@ impl Storm {
             }
             Step::Rejoin { user } => self.rejoin(user),
             Step::Disk { group, off } => {
-                self.world.ledgers[group].0.borrow_mut().disk_off = off;
+                self.world.ledgers[group].set_disk(!off);
                 let out = self.world.settle();
                 self.read(out);
             }
             Step::Fail { group } => {
-                self.world.ledgers[group].0.borrow_mut().has_failed = true;
+                self.world.ledgers[group].fail();
                 let out = self.world.settle();
                 self.read(out);
             }

@@ -1,6 +1,6 @@
 //! The cores of a server, ledgers whose disks can be held back or fail, and clients that make frames by hand.
 
-use crate::ledger::{Account, Kind, Ledger, Row};
+use crate::ledger::{Account, Kind, Ledger as _, Row, Simulated};
 use crate::set::book::{Book, Order, What};
 use crate::set::links::{Delivery, mesh};
 use crate::set::{Beginning, Capacity, Config, Core, Counters, Drop, Job, Portable};
@@ -15,99 +15,14 @@ use redpkt_proto::seal::{self, SessionKey};
 use redpkt_proto::steer::Layout;
 use redpkt_proto::ticket::Ticket;
 use redpkt_proto::{Direction, Frame, Header, Now, Op, Path, Rng, SESSION_STEP_MS, handshake};
-use std::cell::RefCell;
-use std::rc::Rc;
-
-/// One group's ledger: rows become durable unless `disk_off`.
-#[derive(Clone, Default)]
-pub struct Held(pub Rc<RefCell<HeldState>>);
-
-#[derive(Default)]
-pub struct HeldState {
-    pub rows: Vec<Row>,
-    pub notes: Vec<(u64, String)>,
-    pub disk_off: bool,
-    pub no_room: bool,
-    pub has_failed: bool,
-    pub durable: u64,
-    /// Where turns ended: rows of one turn become durable together.
-    pub turns: Vec<u64>,
-}
-
-impl HeldState {
-    /// What the disk kept: what was durable, and as many turns more as had reached it before anybody was told.
-    fn lose_the_rest(&mut self, turns_more: usize) {
-        let durable = self.durable;
-        let beyond = self.turns.iter().filter(|end| **end > durable);
-        self.durable = beyond.take(turns_more).last().copied().unwrap_or(durable);
-        let durable = self.durable;
-        self.rows.truncate(durable as usize);
-        self.notes.retain(|(of, _)| *of <= durable);
-        self.turns.retain(|end| *end <= durable);
-        (self.has_failed, self.disk_off) = (false, false);
-    }
-
-    /// The rows that a crash leaves, with their notes.
-    fn on_disk(&self) -> impl Iterator<Item = (u64, &Row, Option<&str>)> {
-        (1..).zip(&self.rows[..self.durable as usize]).map(|(number, row)| {
-            let note = self.notes.iter().find(|(of, _)| *of == number).map(|(_, note)| note.as_str());
-            (number, row, note)
-        })
-    }
-}
-
-impl Ledger for Held {
-    fn room(&self) -> usize {
-        if self.0.borrow().no_room { 0 } else { usize::MAX }
-    }
-
-    fn append(&mut self, row: &Row) -> u64 {
-        self.0.borrow_mut().rows.push(*row);
-        self.last_row()
-    }
-
-    fn append_noted(&mut self, row: &Row, note: &str) -> u64 {
-        let number = self.append(row);
-        self.0.borrow_mut().notes.push((number, note.to_owned()));
-        number
-    }
-
-    fn flush(&mut self) {
-        let rows = self.last_row();
-        let turns = &mut self.0.borrow_mut().turns;
-        if turns.last() != Some(&rows) {
-            turns.push(rows);
-        }
-    }
-
-    fn last_row(&self) -> u64 {
-        self.0.borrow().rows.len() as u64
-    }
-
-    fn durable_row(&mut self) -> u64 {
-        let mut state = self.0.borrow_mut();
-        if !state.disk_off && !state.has_failed {
-            state.durable = state.rows.len() as u64;
-        }
-        state.durable
-    }
-
-    fn has_failed(&self) -> bool {
-        self.0.borrow().has_failed
-    }
-
-    fn commits(&self) -> u64 {
-        self.0.borrow().durable
-    }
-}
 
 /// The cores of a server's workers, their time, and everything a test needs of their surroundings.
 pub struct World {
-    pub cores: Vec<Core<Held>>,
+    pub cores: Vec<Core<Simulated>>,
     /// By group.
-    pub ledgers: Vec<Held>,
+    pub ledgers: Vec<Simulated>,
     /// Of group 0.
-    pub ledger: Held,
+    pub ledger: Simulated,
     pub config: Config,
     pub keys: KeyRing,
     pub now: Now,
@@ -160,17 +75,17 @@ pub fn workers(workers: u32) -> Config {
 }
 
 /// A group's book from its journal.
-fn read(config: &Config, group: u32, ledger: &Held) -> Book {
+fn read(config: &Config, group: u32, ledger: &Simulated) -> Book {
     let mut rng = Rng::seed_from_u64(9);
     let mut book = Book::new(group, config.layout, &config.capacity, || rng.next_u64());
-    for (number, row, note) in ledger.0.borrow().on_disk() {
-        book.apply(row, note).unwrap_or_else(|error| panic!("row {number} {row:?}: {error}"));
+    for (number, (row, note)) in (1..).zip(ledger.durable_rows()) {
+        book.apply(&row, note.as_deref()).unwrap_or_else(|error| panic!("row {number} {row:?}: {error}"));
     }
     book
 }
 
 /// What a start makes of the ledgers: a book for each group, with all that was on its way to it delivered.
-pub fn recover(config: &Config, ledgers: &[Held], now: Now) -> Vec<Book> {
+pub fn recover(config: &Config, ledgers: &[Simulated], now: Now) -> Vec<Book> {
     let mut books: Vec<Book> =
         (0..).zip(ledgers).map(|(group, ledger)| read(config, group, ledger)).collect();
     for book in &mut books {
@@ -185,7 +100,7 @@ pub fn recover(config: &Config, ledgers: &[Held], now: Now) -> Vec<Book> {
 }
 
 /// What the other groups owe to the users of this one comes into their wallets.
-fn deliver(config: &Config, ledgers: &[Held], book: &mut Book, now: Now) {
+fn deliver(config: &Config, ledgers: &[Simulated], book: &mut Book, now: Now) {
     for from in 0..ledgers.len() as u32 {
         for delivery in cleared(from, &ledgers[from as usize]) {
             let to = config.layout.group_of(config.layout.set_of(delivery.user));
@@ -199,21 +114,14 @@ fn deliver(config: &Config, ledgers: &[Held], book: &mut Book, now: Now) {
 }
 
 /// The money that a group owes or has owed to users of others.
-pub fn cleared(from: u32, ledger: &Held) -> impl Iterator<Item = Delivery> {
-    let state = ledger.0.borrow();
-    let cleared: Vec<Delivery> = state
-        .on_disk()
-        .filter(|(_, row, _)| matches!((row.kind, row.credit), (Kind::Open, Account::Clearing(_))))
-        .map(|(number, row, _)| Delivery {
-            user: row.user,
-            req: row.req,
-            packet: row.packet,
-            fen: row.fen,
-            group: from,
-            row: number,
-        })
-        .collect();
-    cleared.into_iter()
+pub fn cleared(from: u32, ledger: &Simulated) -> Vec<Delivery> {
+    let is_cleared = |row: &Row| matches!((row.kind, row.credit), (Kind::Open, Account::Clearing(_)));
+    let rows = (1..).zip(ledger.durable_rows()).filter(|(_, (row, _))| is_cleared(row));
+    rows.map(|(number, (row, _))| {
+        let Row { user, req, packet, fen, .. } = row;
+        Delivery { user, req, packet, fen, group: from, row: number }
+    })
+    .collect()
 }
 
 impl World {
@@ -221,7 +129,7 @@ impl World {
         let mut rng = Rng::seed_from_u64(7);
         let keys = KeyRing::generate(&mut rng);
         let now = Now { mono_ns: 3_600_000_000_000, wall_ms: 1_800_000_000_000 };
-        let ledgers: Vec<Held> = (0..config.layout.groups).map(|_| Held::default()).collect();
+        let ledgers: Vec<Simulated> = (0..config.layout.groups).map(|_| Simulated::default()).collect();
         let ledger = ledgers[0].clone();
         let mut world =
             World { cores: Vec::new(), ledgers, ledger, config, keys, now, rng, orders: Vec::new() };
@@ -257,7 +165,7 @@ impl World {
     /// The same, where so many turns more had reached the disk of each group.
     pub fn crash_and_keep(&mut self, turns_more: usize) {
         for ledger in &self.ledgers {
-            ledger.0.borrow_mut().lose_the_rest(turns_more);
+            ledger.crash(turns_more);
         }
         self.pass_ms(SESSION_STEP_MS);
         self.start();
@@ -268,11 +176,11 @@ impl World {
     pub fn rebuild(&mut self, group: u32, turns_more: usize) {
         let worker = group % self.config.layout.workers;
         assert!(self.cores[worker as usize].can_be_rebuilt(group));
-        self.ledgers[group as usize].0.borrow_mut().lose_the_rest(turns_more);
+        self.ledgers[group as usize].crash(turns_more);
         let ledger = self.ledgers[group as usize].clone();
         let mut book = read(&self.config, group, &ledger);
         deliver(&self.config, &self.ledgers, &mut book, self.now);
-        let owed = cleared(group, &ledger).collect();
+        let owed = cleared(group, &ledger);
         self.cores[worker as usize].rebuild(book, ledger, owed);
         self.give_orders();
         self.settle();
@@ -283,7 +191,7 @@ impl World {
     }
 
     /// The core of a user's worker.
-    pub fn core_of(&mut self, user: u64) -> &mut Core<Held> {
+    pub fn core_of(&mut self, user: u64) -> &mut Core<Simulated> {
         let layout = &self.config.layout;
         let worker = layout.worker_of(layout.set_of(user));
         &mut self.cores[worker as usize]
@@ -363,11 +271,11 @@ impl World {
 
     /// All rows of all groups.
     pub fn rows(&self) -> Vec<Row> {
-        self.ledgers.iter().flat_map(|ledger| ledger.0.borrow().rows.clone()).collect()
+        self.ledgers.iter().flat_map(Simulated::rows).map(|(row, _)| row).collect()
     }
 
-    pub fn set_disks_off(&self, off: bool) {
-        self.ledgers.iter().for_each(|ledger| ledger.0.borrow_mut().disk_off = off);
+    pub fn set_disks(&self, on: bool) {
+        self.ledgers.iter().for_each(|ledger| ledger.set_disk(on));
     }
 
     /// Of the first worker.
@@ -413,6 +321,7 @@ impl World {
             let packets = book.sets().iter().map(|set| set.packets.held_fen()).sum::<u64>();
             let wallets = book.sets().iter().map(|set| set.accounts.held_fen()).sum::<u64>();
             assert_eq!((packets, wallets), (totals.packets_fen, totals.wallets_fen));
+            assert!(book.sets().iter().all(|set| set.is_counted_right()));
             house += i128::from(totals.house_fen);
             held += i128::from(packets) + i128::from(wallets);
             out += i128::from(totals.cleared_out_fen);
