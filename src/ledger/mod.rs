@@ -7,6 +7,7 @@
 
 mod memory;
 mod row;
+pub mod sqlite;
 
 pub use memory::Memory;
 pub use row::{Account, Kind, Row, Terms};

@@ -1,0 +1,223 @@
+//! Reads a journal: every row in order, each proved by the chain.
+
+use super::chain::{Chain, Commit, Tip};
+use super::columns::{Columns, NAMES, row_of};
+use super::file::{self, Identity, Meta};
+use super::{LedgerError, directory};
+use crate::ledger::{Kind, Row};
+use rusqlite::Connection;
+use rusqlite::types::ValueRef;
+use std::path::{Path, PathBuf};
+
+/// One group's journal as it was when this was opened: rows that are appended later are not seen.
+///
+/// Also of a running server, which it neither stops nor slows; but the server cannot reuse the room of what
+/// it wrote meanwhile, so a reader is not kept for long.
+pub struct Reader {
+    connection: Connection,
+    file: PathBuf,
+    meta: Meta,
+}
+
+impl Reader {
+    /// Opens the journal of `group` in the ledger at `dir`. Nothing is written.
+    pub fn open(dir: &Path, group: u32) -> Result<Reader, LedgerError> {
+        directory::check_whole(dir)?;
+        let file = file::path_of(dir, group);
+        if !file.exists() {
+            return Err(directory::missing(dir, group));
+        }
+        let connection = file::open_read_only(&file)?;
+        // Its first query begins the transaction, and with it what is seen.
+        connection.execute_batch("BEGIN").map_err(LedgerError::sqlite(&file, "read it"))?;
+        let meta = Meta::read(&connection, &file)?;
+        meta.check(meta.identity, group, &file)?;
+        Ok(Reader { connection, file, meta })
+    }
+
+    /// Opens the journals of all groups as they were at one moment: what a group has had from another has
+    /// left that other.
+    pub fn open_all(dir: &Path) -> Result<Vec<Reader>, LedgerError> {
+        // A delivery is written after what it delivers is durable. So those that were there before any
+        // journal was opened have theirs; the few later ones are looked at.
+        for _ in 0..OPEN_ALL_TRIES {
+            let before = Reader::open_each(dir)?.iter().map(Reader::tip).collect::<Result<Vec<_>, _>>()?;
+            let readers = Reader::open_each(dir)?;
+            if Reader::are_of_one_moment(&readers, &before)? {
+                return Ok(readers);
+            }
+        }
+        Err(LedgerError::Busy(dir.to_owned()))
+    }
+
+    fn open_each(dir: &Path) -> Result<Vec<Reader>, LedgerError> {
+        let first = Reader::open(dir, 0)?;
+        let meta = first.meta;
+        let mut readers = vec![first];
+        for group in 1..meta.identity.groups {
+            let reader = Reader::open(dir, group)?;
+            reader.check_of(meta.identity, meta.created_wall_ms)?;
+            readers.push(reader);
+        }
+        Ok(readers)
+    }
+
+    fn are_of_one_moment(readers: &[Reader], before: &[Tip]) -> Result<bool, LedgerError> {
+        let tips = readers.iter().map(Reader::tip).collect::<Result<Vec<_>, _>>()?;
+        for (reader, before) in readers.iter().zip(before) {
+            let latest =
+                "SELECT debit_id, max(other) FROM journal WHERE row > ?1 AND kind = ?2 GROUP BY debit_id";
+            let cannot = LedgerError::sqlite(&reader.file, "read what was delivered");
+            let mut statement = reader.connection.prepare(latest).map_err(&cannot)?;
+            let mut delivered =
+                statement.query((before.rows.cast_signed(), Kind::Deliver as u8)).map_err(&cannot)?;
+            while let Some(row) = delivered.next().map_err(&cannot)? {
+                let (from, last): (i64, i64) =
+                    row.get(0).and_then(|from| Ok((from, row.get(1)?))).map_err(&cannot)?;
+                let its_rows = usize::try_from(from).ok().and_then(|from| tips.get(from)).map(|tip| tip.rows);
+                if its_rows.is_some_and(|rows| last.cast_unsigned() > rows) {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Checks that this journal is of a ledger of this identity that was made then.
+    pub(super) fn check_of(&self, identity: Identity, created_wall_ms: u64) -> Result<(), LedgerError> {
+        self.meta.check(identity, self.meta.group, &self.file)?;
+        if self.meta.created_wall_ms == created_wall_ms {
+            return Ok(());
+        }
+        let why = "it is of another ledger than the other groups' journals: they were not made together";
+        Err(LedgerError::Foreign { file: self.file.clone(), why: why.into() })
+    }
+
+    /// What the ledger was made for.
+    pub fn identity(&self) -> Identity {
+        self.meta.identity
+    }
+
+    /// Whose journal this is.
+    pub fn group(&self) -> u32 {
+        self.meta.group
+    }
+
+    /// When the ledger was made, in ms since 1970.
+    pub fn created_wall_ms(&self) -> u64 {
+        self.meta.created_wall_ms
+    }
+
+    /// The journal's file.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// How long the journal is, by its last commit's own word: [`read`](Self::read) proves it.
+    pub fn tip(&self) -> Result<Tip, LedgerError> {
+        tip_of(&self.connection, &self.meta, &self.file)
+    }
+
+    /// Checks how the file is built, below its rows: pages, trees, types. Reads all of it.
+    pub fn check_file(&self) -> Result<(), LedgerError> {
+        let cannot = LedgerError::sqlite(&self.file, "check it");
+        let found: String =
+            self.connection.query_row("PRAGMA quick_check(1)", (), |row| row.get(0)).map_err(cannot)?;
+        if found == "ok" { Ok(()) } else { Err(LedgerError::damaged(&self.file, found.replace('\n', " "))) }
+    }
+
+    /// Gives every row with its number and its note to `each`, in order; then the journal's end.
+    ///
+    /// The chain is checked commit by commit, after the commit's rows were given: only when this has returned
+    /// `Ok` is any of them proved. Stops at the first error, its own or one of `each`.
+    pub fn read<E: From<LedgerError>>(
+        &mut self,
+        mut each: impl FnMut(u64, &Row, Option<&str>) -> Result<(), E>,
+    ) -> Result<Tip, E> {
+        let cannot = LedgerError::sqlite(&self.file, "read it");
+        let damaged = |why: String| LedgerError::damaged(&self.file, why);
+        let select = format!("SELECT {}, note FROM journal ORDER BY row", NAMES.join(", "));
+        let mut journal = self.connection.prepare(&select).map_err(&cannot)?;
+        let mut journal = journal.query(()).map_err(&cannot)?;
+        let mut commits = self.connection.prepare(SELECT_COMMITS).map_err(&cannot)?;
+        let mut commits = commits.query(()).map_err(&cannot)?;
+        let mut chain = Chain::after(self.meta.genesis(), 1024);
+        while let Some(record) = commits.next().map_err(&cannot)? {
+            let record = commit_of(record).map_err(&cannot)?;
+            let number = chain.tip().commits + 1;
+            if record.number != number || record.rows == 0 {
+                return Err(damaged(format!("commit {number} is missing or empty")).into());
+            }
+            for _ in 0..record.rows {
+                let expected = chain.next_row();
+                let Some(found) = journal.next().map_err(&cannot)? else {
+                    return Err(damaged(format!("row {expected} of commit {number} is missing")).into());
+                };
+                let (columns, note) =
+                    values_of(found).map_err(|why| damaged(format!("row {expected}: {why}")))?;
+                if columns[0].cast_unsigned() != expected {
+                    return Err(damaged(format!("row {expected} is missing; {} follows", columns[0])).into());
+                }
+                let row = row_of(&columns).map_err(|why| damaged(format!("row {expected}: {why}")))?;
+                chain.add(&columns, note);
+                each(expected, &row, note)?;
+            }
+            if chain.close() != record {
+                let (first, last) = (record.last_row.saturating_sub(record.rows) + 1, record.last_row);
+                let why =
+                    format!("commit {number}, rows {first} to {last}: the hash of the chain does not match");
+                return Err(damaged(why).into());
+            }
+        }
+        if let Some(row) = journal.next().map_err(&cannot)? {
+            let number: i64 = row.get(0).map_err(&cannot)?;
+            return Err(damaged(format!("row {number} belongs to no commit")).into());
+        }
+        Ok(chain.tip())
+    }
+}
+
+/// How often [`Reader::open_all`] tries to find one moment.
+const OPEN_ALL_TRIES: usize = 100;
+
+const SELECT_COMMITS: &str = "SELECT number, last_row, rows, wall_ms, hash FROM commits ORDER BY number";
+
+/// The end of a journal by its last commit's word.
+pub(super) fn tip_of(connection: &Connection, meta: &Meta, file: &Path) -> Result<Tip, LedgerError> {
+    let last = format!("{SELECT_COMMITS} DESC LIMIT 1");
+    match connection.query_row(&last, (), commit_of) {
+        Ok(commit) => Ok(Tip { rows: commit.last_row, commits: commit.number, hash: commit.hash }),
+        Err(rusqlite::Error::QueryReturnedNoRows) => Ok(meta.genesis()),
+        Err(error) => Err(LedgerError::sqlite(file, "read its last commit")(error)),
+    }
+}
+
+fn commit_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Commit> {
+    let number = |at| row.get::<_, i64>(at).map(i64::cast_unsigned);
+    // A hash of another length is none that matches.
+    let hash = row.get_ref(4)?.as_blob()?.try_into().unwrap_or_default();
+    Ok(Commit { number: number(0)?, last_row: number(1)?, rows: number(2)?, wall_ms: number(3)?, hash })
+}
+
+/// The columns and the note of a row, without an allocation.
+fn values_of<'row>(row: &'row rusqlite::Row<'_>) -> Result<(Columns, Option<&'row str>), String> {
+    let mut columns = [0; NAMES.len()];
+    for (at, column) in columns.iter_mut().enumerate() {
+        match row.get_ref(at) {
+            Ok(ValueRef::Integer(value)) => *column = value,
+            _ => return Err(format!("{} is no integer", NAMES[at])),
+        }
+    }
+    match row.get_ref(NAMES.len()) {
+        Ok(ValueRef::Null) => Ok((columns, None)),
+        // An empty note is stored as none, because the chain does not tell them apart.
+        Ok(ValueRef::Text(note)) if !note.is_empty() => {
+            Ok((columns, Some(str::from_utf8(note).map_err(|_| "its note is no UTF-8")?)))
+        }
+        _ => Err("its note is no text".into()),
+    }
+}
