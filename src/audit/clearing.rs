@@ -51,11 +51,15 @@ pub fn compare(from: &Group, to: &Group, rows_now: u64, way: &mut OnItsWay, diff
     };
     let mut owed = from.owed[here as usize].iter().peekable();
     for come in &to.come[there as usize] {
+        let said = format!("{} fen of row {} of group {there}", come.fen, come.open_row);
+        if come.open_row > from.rows.max(rows_now) {
+            differ(here, come, said, format!("that journal ends with row {}", from.rows));
+            continue;
+        }
         while let Some(passed) = owed.next_if(|owed| owed.open_row < come.open_row) {
             let found = format!("group {here} has had row {} and not this one", come.open_row);
             differ(there, passed, format!("{} fen for group {here}", passed.fen), found);
         }
-        let said = format!("{} fen of row {} of group {there}", come.fen, come.open_row);
         match owed.next_if(|owed| owed.open_row == come.open_row) {
             Some(owed) if Crossing { row: come.row, ..*owed } == *come => {}
             Some(owed) => {
@@ -63,12 +67,9 @@ pub fn compare(from: &Group, to: &Group, rows_now: u64, way: &mut OnItsWay, diff
                 let found = format!("that is {fen} fen of packet {packet} for user {user}, req {req}");
                 differ(here, come, format!("{said}, req {}", come.req), found);
             }
-            None if come.open_row > from.rows && come.open_row <= rows_now => {
+            None if come.open_row > from.rows => {
                 way.later_rows += 1;
                 way.later_fen += u128::from(come.fen);
-            }
-            None if come.open_row > from.rows => {
-                differ(here, come, said, format!("that journal ends with row {}", from.rows));
             }
             None => differ(here, come, said, "that row owes nothing here, or has come before".into()),
         }

@@ -158,7 +158,10 @@ impl Group {
     fn note(&mut self, number: u64, row: &Row, note: Option<&str>) -> Result<(), Broken> {
         match row.kind {
             Kind::Order => {
-                self.orders.learn(row.req, note.unwrap_or_default());
+                let Some(note) = note else {
+                    return Err((Rule::Order, "no note".into(), "an order's note says what it is".into()));
+                };
+                self.orders.learn(row.req, note);
                 Ok(())
             }
             Kind::Mint => self.orders.made(number, row),

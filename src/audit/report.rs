@@ -3,7 +3,7 @@
 use super::clearing::OnItsWay;
 use super::group::Group;
 use super::packets::State;
-use super::rule::{Difference, Differences};
+use super::rule::{Difference, Differences, Rule};
 use super::tally::TallySums;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -107,6 +107,15 @@ impl Report {
         };
         groups.iter().for_each(|group| report.add(group));
         report
+    }
+
+    /// Of a ledger whose journals cannot all be opened.
+    pub fn unreadable(said: String) -> Report {
+        let mut differences = Differences::default();
+        let found = "a journal that cannot be read".to_owned();
+        let (rule, group, row, packet, user) = (Rule::Chain, None, None, None, None);
+        differences.push(Difference { rule, group, row, packet, user, said, found });
+        Report::new(&[], differences, OnItsWay::default(), 0, None)
     }
 
     fn add(&mut self, group: &Group) {

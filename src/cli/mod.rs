@@ -2,11 +2,14 @@
 
 #![forbid(unsafe_code)]
 
+mod audit;
 mod config_file;
 mod failure;
 mod keys;
+mod ledger_dir;
 mod lines;
 mod parse;
+mod reading;
 mod secret_file;
 mod serve;
 mod serve_options;
@@ -36,6 +39,8 @@ enum Command {
     Keygen(keys::KeygenArgs),
     /// Make a ticket: the right of one user to join
     Ticket(keys::TicketArgs),
+    /// Prove every rule on money, and what clients were told
+    Audit(audit::AuditArgs),
 }
 
 /// Runs a command line, the program's name first; the exit code is the contract's.
@@ -57,5 +62,6 @@ fn run(args: Vec<OsString>) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(*args),
         Command::Keygen(args) => keys::keygen(&args),
         Command::Ticket(args) => keys::ticket(&args),
+        Command::Audit(args) => audit::run(&args),
     }
 }
