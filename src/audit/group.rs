@@ -90,15 +90,15 @@ impl Group {
     }
 
     /// The reader could not go on: what is wrong with the journal itself.
-    pub fn broken(&mut self, said: String) {
+    pub fn broken(&mut self, found: String) {
         self.differences.push(Difference {
             rule: Rule::Chain,
             group: Some(self.place.group),
             row: Some(self.rows + 1),
             packet: None,
             user: None,
-            said,
-            found: format!("{} rows that hold", self.rows),
+            said: "every row as it was written".into(),
+            found,
         });
     }
 

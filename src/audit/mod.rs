@@ -20,7 +20,7 @@ mod rule;
 mod split;
 mod tally;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use entry::Place;
 pub use group::{Group, Tip};

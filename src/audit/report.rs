@@ -110,9 +110,9 @@ impl Report {
     }
 
     /// Of a ledger whose journals cannot all be opened.
-    pub fn unreadable(said: String) -> Report {
+    pub fn unreadable(found: String) -> Report {
         let mut differences = Differences::default();
-        let found = "a journal that cannot be read".to_owned();
+        let said = "every row as it was written".to_owned();
         let (rule, group, row, packet, user) = (Rule::Chain, None, None, None, None);
         differences.push(Difference { rule, group, row, packet, user, said, found });
         Report::new(&[], differences, OnItsWay::default(), 0, None)

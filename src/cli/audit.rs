@@ -37,15 +37,7 @@ pub struct AuditArgs {
 
 /// Audits a ledger and prints the report.
 pub fn run(args: &AuditArgs) -> Result<(), Failure> {
-    let begin = Instant::now();
-    let dir = ledger_dir::parse(&args.ledger)?;
-    let tallies = (!args.tally.is_empty()).then(|| read_tallies(&args.tally)).transpose()?;
-    let mut report = match read_groups(&dir) {
-        Ok(groups) => judge(groups, tallies.as_ref(), |group| rows_now(&dir, group)),
-        Err(error) if ledger_dir::is_difference(&error) => Report::unreadable(error.to_string()),
-        Err(error) => return Err(ledger_dir::failure(&error)),
-    };
-    report.took_s = begin.elapsed().as_secs_f64();
+    let report = audit(args)?;
     if args.json {
         print_result(&serde_json::to_string(&report).map_err(Failure::machine)?)?;
     } else {
@@ -56,6 +48,19 @@ pub fn run(args: &AuditArgs) -> Result<(), Failure> {
     }
     let rules: Vec<_> = report.by_rule.keys().copied().collect();
     Err(Failure::check(format!("{} differences: {}", report.difference_count, rules.join(", "))))
+}
+
+fn audit(args: &AuditArgs) -> Result<Report, Failure> {
+    let begin = Instant::now();
+    let dir = ledger_dir::parse(&args.ledger)?;
+    let tallies = (!args.tally.is_empty()).then(|| read_tallies(&args.tally)).transpose()?;
+    let mut report = match read_groups(&dir) {
+        Ok(groups) => judge(groups, tallies.as_ref(), |group| rows_now(&dir, group)),
+        Err(error) if ledger_dir::is_difference(&error) => Report::unreadable(error.to_string()),
+        Err(error) => return Err(ledger_dir::failure(&error)),
+    };
+    report.took_s = begin.elapsed().as_secs_f64();
+    Ok(report)
 }
 
 /// Takes every row of every group. What is wrong with a journal itself is a difference like others.
@@ -101,3 +106,6 @@ fn read_tallies(files: &[PathBuf]) -> Result<Tallies, Failure> {
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+pub mod tests;

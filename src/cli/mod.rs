@@ -4,10 +4,13 @@
 
 mod audit;
 mod config_file;
+mod export;
 mod failure;
 mod keys;
+mod ledger;
 mod ledger_dir;
 mod lines;
+mod out_file;
 mod parse;
 mod reading;
 mod secret_file;
@@ -41,6 +44,10 @@ enum Command {
     Ticket(keys::TicketArgs),
     /// Prove every rule on money, and what clients were told
     Audit(audit::AuditArgs),
+    /// Write a ledger into one SQLite file or a CSV file, to ask questions of
+    Export(export::ExportArgs),
+    /// Copy a ledger, also that of a running server
+    Backup(ledger::BackupArgs),
 }
 
 /// Runs a command line, the program's name first; the exit code is the contract's.
@@ -63,5 +70,7 @@ fn run(args: Vec<OsString>) -> Result<(), Failure> {
         Command::Keygen(args) => keys::keygen(&args),
         Command::Ticket(args) => keys::ticket(&args),
         Command::Audit(args) => audit::run(&args),
+        Command::Export(args) => export::run(&args),
+        Command::Backup(args) => ledger::backup(&args),
     }
 }

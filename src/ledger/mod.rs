@@ -1,16 +1,20 @@
 //! The ledger: one group's append-only record of money.
 //!
 //! The core appends rows and keeps every answer that was decided from them until the last of them is
-//! durable. What durable means is the backend's: [`Memory`] keeps nothing beyond the process.
+//! durable. What durable means is the backend's: [`sqlite::Journal`] keeps a file on disk, [`Memory`] nothing beyond the process,
+//! and [`Simulated`] what a test says.
 
 #![forbid(unsafe_code)]
 
+pub mod csv;
 mod memory;
 mod row;
+mod simulated;
 pub mod sqlite;
 
 pub use memory::Memory;
 pub use row::{Account, Kind, Row, Terms};
+pub use simulated::Simulated;
 
 /// What the core needs of a group's ledger. Rows are numbered from 1 in the order they are appended.
 pub trait Ledger {

@@ -2,7 +2,7 @@
 
 use super::chain::Tip;
 use super::file::{self, Identity, Meta};
-use super::{LedgerError, Reader, Writer, lock, wal};
+use super::{Journal, JournalOptions, LedgerError, Reader, Writer, lock, wal};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -82,6 +82,18 @@ impl Directory {
     pub fn writer(&self, group: u32, tip: Tip) -> Result<Writer, LedgerError> {
         Writer::open(&self.dir, group, tip, lock::Claim::take(&self.lock, group)?)
     }
+
+    /// The same with a thread of its own, which calls `on_durable` after each commit, and when it fails. After a
+    /// failure the journal is dropped, read anew, and written on by another.
+    pub fn journal(
+        &self,
+        group: u32,
+        tip: Tip,
+        options: JournalOptions,
+        on_durable: impl Fn() + Send + 'static,
+    ) -> Result<Journal, LedgerError> {
+        Journal::start(self.writer(group, tip)?, options, on_durable)
+    }
 }
 
 /// Checks one journal, and what SQLite will pass over when it opens it.
@@ -104,41 +116,47 @@ fn check_together(dir: &Path, identity: Identity) -> Result<u64, LedgerError> {
     }
 }
 
-/// Checks that there is a ledger here or can be made one, and makes the directory.
+/// Checks that there is a ledger here or that one can be made, and makes the directory.
 fn check_place(dir: &Path) -> Result<(), LedgerError> {
-    let place = |why: &str| LedgerError::Place { dir: dir.to_owned(), why: why.to_owned() };
-    match fs::create_dir(dir) {
-        Ok(()) => {
-            let parent = dir.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
-            return file::sync(parent);
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(place("the directory above it does not exist; make that first"));
-        }
-        // Whatever else is in the way is found below, if it matters.
-        Err(_) => {}
-    }
-    let metadata = dir.metadata().map_err(LedgerError::io(dir, "make it"))?;
-    if !metadata.is_dir() {
-        return Err(place("it is a file; name a directory"));
-    }
-    let ours = [lock::NAME, CREATING, "lost+found"];
-    let is_other = |entry: io::Result<fs::DirEntry>| {
-        Ok(!ours.iter().any(|name| entry_is(&entry, name)) && entry.is_ok())
-    };
+    make_directory(dir)?;
     if groups_in(dir)?.is_empty() && !dir.join(CREATING).exists() {
-        let entries = fs::read_dir(dir).map_err(LedgerError::io(dir, "list it"))?;
-        let others: Vec<bool> =
-            entries.map(is_other).collect::<io::Result<_>>().map_err(LedgerError::io(dir, "list it"))?;
-        if others.contains(&true) {
-            return Err(place("it holds other files and no ledger; name an empty or a new directory"));
-        }
+        check_empty(dir)?;
     }
     Ok(())
 }
 
-fn entry_is(entry: &io::Result<fs::DirEntry>, name: &str) -> bool {
-    entry.as_ref().is_ok_and(|entry| entry.file_name() == name)
+/// Makes the directory if its parent is there and it is not; on the disk when this returns.
+pub(super) fn make_directory(dir: &Path) -> Result<(), LedgerError> {
+    let place = |why: &str| LedgerError::Place { dir: dir.to_owned(), why: why.to_owned() };
+    match fs::create_dir(dir) {
+        Ok(()) => {
+            let parent = dir.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+            file::sync(parent)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(place("the directory above it does not exist; make that first"))
+        }
+        // Whatever else is in the way does not matter if it is there.
+        Err(error) => match dir.metadata() {
+            Ok(metadata) if metadata.is_dir() => Ok(()),
+            Ok(_) => Err(place("it is a file; name a directory")),
+            Err(_) => Err(LedgerError::io(dir, "make it")(error)),
+        },
+    }
+}
+
+/// Checks that nothing is in the directory but what a ledger, or a file system, leaves there.
+pub(super) fn check_empty(dir: &Path) -> Result<(), LedgerError> {
+    let ours = [lock::NAME, "lost+found"];
+    for entry in fs::read_dir(dir).map_err(LedgerError::io(dir, "list it"))? {
+        let name = entry.map_err(LedgerError::io(dir, "list it"))?.file_name();
+        if !ours.iter().any(|own| name == *own) {
+            let why =
+                format!("it holds {} and is no ledger; name an empty or a new directory", name.display());
+            return Err(LedgerError::Place { dir: dir.to_owned(), why });
+        }
+    }
+    Ok(())
 }
 
 /// Checks that `dir` is a ledger that was made to its end.
@@ -148,7 +166,7 @@ pub(super) fn check_whole(dir: &Path) -> Result<(), LedgerError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(missing("there is no such directory")),
         Err(error) => Err(LedgerError::io(dir, "read it")(error)),
         Ok(metadata) if !metadata.is_dir() => Err(missing("it is a file")),
-        Ok(_) if dir.join(CREATING).exists() => Err(missing("a server was stopped while it made one")),
+        Ok(_) if dir.join(CREATING).exists() => Err(missing("a server was stopped while it made it")),
         Ok(_) => Ok(()),
     }
 }
@@ -176,27 +194,43 @@ fn groups_in(dir: &Path) -> Result<Vec<u32>, LedgerError> {
     Ok(groups)
 }
 
-/// Makes the journals of a new ledger. What an attempt before this one left is made anew, because nobody can
-/// have written to it: no writer is opened while the mark is there.
+/// Makes the journals of a new ledger. What an attempt before this one left is made anew.
 fn create(dir: &Path, identity: Identity, created_wall_ms: u64) -> Result<(), LedgerError> {
     let creating = dir.join(CREATING);
     File::create(&creating).map_err(LedgerError::io(&creating, "make it"))?;
     file::sync(dir)?;
     for group in groups_in(dir)? {
         let file = file::path_of(dir, group);
+        // Journals get their names when they are whole, and nobody writes to one while the mark is there.
+        if Reader::open_file(&file)?.tip()?.rows > 0 {
+            let why = format!(
+                "it says that the ledger was not made to its end, and {} has rows; if that was put back from a backup, remove this mark",
+                file.display()
+            );
+            return Err(LedgerError::Foreign { file: creating, why });
+        }
         for leftover in [file::wal_of(&file), file::index_of(&file), file] {
-            match fs::remove_file(&leftover) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(LedgerError::io(&leftover, "remove it")(error));
-                }
-                _ => {}
-            }
+            remove(&leftover)?;
         }
     }
     for group in 0..identity.groups {
-        file::create(&file::path_of(dir, group), &Meta { identity, created_wall_ms, group })?;
+        let unfinished = dir.join(format!("group-{group}.unfinished"));
+        [file::wal_of(&unfinished), file::index_of(&unfinished), unfinished.clone()]
+            .iter()
+            .try_for_each(|file| remove(file))?;
+        file::create(&unfinished, &Meta { identity, created_wall_ms, group })?;
+        file::rename(&unfinished, &file::path_of(dir, group))?;
     }
     file::sync(dir)?;
-    fs::remove_file(&creating).map_err(LedgerError::io(&creating, "remove it"))?;
+    remove(&creating)?;
     file::sync(dir)
+}
+
+fn remove(path: &Path) -> Result<(), LedgerError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(LedgerError::io(path, "remove it")(error))
+        }
+        _ => Ok(()),
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::chain::Tip;
 use super::{LedgerError, schema};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::ffi::OsStrExt as _;
@@ -71,7 +71,7 @@ pub fn open_read_only(file: &Path) -> Result<Connection, LedgerError> {
         // Beside a WAL file SQLite wants to make an index of it, which a read-only directory does not let it.
         // Where there is no such file, nobody writes and the file can be read as it is.
         Err(error) if wal_of(file).metadata().map_or(0, |wal| wal.len()) == 0 => {
-            if error.sqlite_error_code() != Some(rusqlite::ErrorCode::CannotOpen) {
+            if !matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)) {
                 return Err(cannot(error));
             }
             let flags = flags | OpenFlags::SQLITE_OPEN_URI;
@@ -173,6 +173,11 @@ fn check_header(file: &Path) -> Result<(), LedgerError> {
         )));
     }
     Ok(())
+}
+
+/// Gives a file another name in its directory.
+pub fn rename(from: &Path, to: &Path) -> Result<(), LedgerError> {
+    std::fs::rename(from, to).map_err(LedgerError::io(from, "give it its name"))
 }
 
 const META_NAMES: [&str; 5] = ["machine", "sets", "groups", "group", "created_wall_ms"];

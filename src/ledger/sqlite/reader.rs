@@ -27,12 +27,18 @@ impl Reader {
         if !file.exists() {
             return Err(directory::missing(dir, group));
         }
-        let connection = file::open_read_only(&file)?;
+        let reader = Reader::open_file(&file)?;
+        reader.meta.check(reader.meta.identity, group, &file)?;
+        Ok(reader)
+    }
+
+    /// Opens a journal by its file, whatever that is called.
+    pub(super) fn open_file(file: &Path) -> Result<Reader, LedgerError> {
+        let connection = file::open_read_only(file)?;
         // Its first query begins the transaction, and with it what is seen.
-        connection.execute_batch("BEGIN").map_err(LedgerError::sqlite(&file, "read it"))?;
-        let meta = Meta::read(&connection, &file)?;
-        meta.check(meta.identity, group, &file)?;
-        Ok(Reader { connection, file, meta })
+        connection.execute_batch("BEGIN").map_err(LedgerError::sqlite(file, "read it"))?;
+        let meta = Meta::read(&connection, file)?;
+        Ok(Reader { connection, file: file.to_owned(), meta })
     }
 
     /// Opens the journals of all groups as they were at one moment: what a group has had from another has

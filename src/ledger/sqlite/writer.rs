@@ -5,10 +5,13 @@ use super::columns::columns_of;
 use super::file::{self, Meta};
 use super::lock::Claim;
 use super::reader::tip_of;
-use super::{LedgerError, schema};
+use super::{LedgerError, checkpoint, schema};
 use crate::ledger::Row;
 use rusqlite::Connection;
+use rusqlite::hooks::Wal;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The one who writes a journal. After an error it is of no use any more: drop it and read the journal.
 pub struct Writer {
@@ -16,6 +19,8 @@ pub struct Writer {
     file: PathBuf,
     chain: Chain,
     insert_row: String,
+    /// Frames in the write-ahead log after the last commit.
+    wal_frames: Arc<AtomicU32>,
     /// Given back after the connection is closed.
     _claim: Claim,
 }
@@ -24,18 +29,21 @@ impl Writer {
     /// Opens the journal of `group` to go on after `tip`, up to which a reader has proved it.
     pub(super) fn open(dir: &Path, group: u32, tip: Tip, claim: Claim) -> Result<Writer, LedgerError> {
         let file = file::path_of(dir, group);
-        let connection = file::open_to_write(&file)?;
+        let mut connection = file::open_to_write(&file)?;
         let meta = Meta::read(&connection, &file)?;
         if tip_of(&connection, &meta, &file)? != tip {
             return Err(LedgerError::damaged(&file, "it has changed since it was read"));
         }
-        Ok(Writer {
-            connection,
-            file,
-            chain: Chain::after(tip, ROWS_EXPECTED),
-            insert_row: schema::insert_row(),
-            _claim: claim,
-        })
+        checkpoint::copy_all(&connection, &file)?;
+        let wal_frames = Arc::new(AtomicU32::new(0));
+        let counted = Arc::clone(&wal_frames);
+        let count = move |_: &mut Wal, frames: i32| {
+            counted.store(frames.cast_unsigned(), Ordering::Relaxed);
+            Ok(())
+        };
+        connection.wal_hook(Some(count)).map_err(LedgerError::sqlite(&file, "open it for writing"))?;
+        let (chain, insert_row) = (Chain::after(tip, ROWS_PER_COMMIT_MAX), schema::insert_row());
+        Ok(Writer { connection, file, chain, insert_row, wal_frames, _claim: claim })
     }
 
     /// Appends these rows as one commit, and returns the end of the journal when they are on the disk.
@@ -78,7 +86,20 @@ impl Writer {
     pub fn tip(&self) -> Tip {
         self.chain.tip()
     }
+
+    /// The journal's file.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    pub(super) fn wal_frames(&self) -> u32 {
+        self.wal_frames.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
 }
 
-/// Rows of a commit for which memory is held ready.
-const ROWS_EXPECTED: usize = 8_192;
+/// Rows that are taken together: their memory is held ready, and the next ones wait for at most so many.
+pub const ROWS_PER_COMMIT_MAX: usize = 8_192;
