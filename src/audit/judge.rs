@@ -33,7 +33,7 @@ pub fn judge(mut groups: Vec<Group>, tallies: Option<&Tallies>, rows_now: impl F
     Orders::check(orders, &mut differences);
     check_paid(&groups, &mut differences);
     let sums = check_requests(&mut groups, tallies, &mut differences);
-    Report::new(&groups, differences, way, told_later, sums)
+    Report::new(&groups, &differences, way, told_later, sums)
 }
 
 /// What was told of packets of other groups. How many tell of rows that were written after the snapshot.

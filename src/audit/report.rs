@@ -80,7 +80,7 @@ impl Report {
     /// Sums up what was found. `took_s` is left 0.
     pub(super) fn new(
         groups: &[Group],
-        differences: Differences,
+        differences: &Differences,
         way: OnItsWay,
         told_later: u64,
         tallies: Option<TallySums>,
@@ -115,7 +115,7 @@ impl Report {
         let said = "every row as it was written".to_owned();
         let (rule, group, row, packet, user) = (Rule::Chain, None, None, None, None);
         differences.push(Difference { rule, group, row, packet, user, said, found });
-        Report::new(&[], differences, OnItsWay::default(), 0, None)
+        Report::new(&[], &differences, OnItsWay::default(), 0, None)
     }
 
     fn add(&mut self, group: &Group) {
