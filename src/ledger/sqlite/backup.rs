@@ -30,7 +30,7 @@ pub fn backup(
     for (reader, bytes) in readers.iter().zip(sizes) {
         let unfinished = out_dir.join(format!("group-{}.unfinished", reader.group()));
         copy(reader, &unfinished, |share| {
-            progress(bytes_before + (bytes as f64 * share) as u64, bytes_total)
+            progress(bytes_before + (bytes as f64 * share) as u64, bytes_total);
         })?;
         let tip = Reader::open_file(&unfinished)?.read(|_, _, _| Ok::<_, LedgerError>(()))?;
         if tip != reader.tip()? {

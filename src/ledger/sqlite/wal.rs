@@ -99,7 +99,7 @@ pub fn tail_of(file: &Path) -> Result<Tail, LedgerError> {
 }
 
 /// The tail of a log of so many bytes; or which of its frames, from 1, is broken before a finished commit.
-fn scan(mut log: impl Read, bytes: u64) -> std::io::Result<Result<Tail, u64>> {
+pub fn scan(mut log: impl Read, bytes: u64) -> std::io::Result<Result<Tail, u64>> {
     let mut head = [0; HEADER_BYTES];
     if bytes < HEADER_BYTES as u64 {
         return Ok(Ok(Tail { dropped_bytes: bytes }));

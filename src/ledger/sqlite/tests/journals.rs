@@ -118,7 +118,7 @@ fn the_log_does_not_grow_for_ever() {
             journal.append(&mint(journal.last_row() + 1, 5));
         }
         journal.flush();
-        if journal.last_row() % 256 == 0 {
+        if journal.last_row().is_multiple_of(256) {
             longest = longest.max(dir.path().join("group-0.sqlite-wal").metadata().unwrap().len());
         }
     }

@@ -66,8 +66,11 @@ pub fn open(dir: &Path) -> Directory {
     Directory::open(dir, TWO_GROUPS, CREATED_WALL_MS).unwrap()
 }
 
+/// Rows with their notes.
+pub type Rows = Vec<(Row, Option<String>)>;
+
 /// What a reader finds: all rows of a group, and the end of its journal.
-pub fn try_read(dir: &Path, group: u32) -> Result<(Vec<(Row, Option<String>)>, Tip), LedgerError> {
+pub fn try_read(dir: &Path, group: u32) -> Result<(Rows, Tip), LedgerError> {
     let mut rows = Vec::new();
     let tip = Reader::open(dir, group)?.read(|number, row, note| {
         assert_eq!(number, rows.len() as u64 + 1);
@@ -77,7 +80,7 @@ pub fn try_read(dir: &Path, group: u32) -> Result<(Vec<(Row, Option<String>)>, T
     Ok((rows, tip))
 }
 
-pub fn read(dir: &Path, group: u32) -> (Vec<(Row, Option<String>)>, Tip) {
+pub fn read(dir: &Path, group: u32) -> (Rows, Tip) {
     try_read(dir, group).unwrap()
 }
 

@@ -19,6 +19,7 @@ struct Sample {
 }
 
 const ROWS_PER_COMMIT: u64 = 3;
+const FRAME_BYTES: usize = 4_120;
 
 fn sample() -> &'static Sample {
     static SAMPLE: OnceLock<Sample> = OnceLock::new();
@@ -56,11 +57,11 @@ fn a_log_cut_anywhere_in_its_last_commit_is_whole_up_to_the_one_before() {
     let (sample, dir) = (sample(), tempfile::tempdir().unwrap());
     let last = sample.last_commit();
     for end in last.clone() {
-        sample.lay(dir.path(), &sample.log[..end]);
-        let tail = wal::tail_of(&dir.path().join("group-0.sqlite")).unwrap();
+        let tail = wal::scan(&sample.log[..end], end as u64).unwrap().unwrap();
         assert_eq!(tail.dropped_bytes, (end - last.start) as u64);
-        // SQLite reads whole frames: between two of their ends nothing changes.
-        if end % 13 == 0 || (end - 32) % 4_120 <= 25 {
+        // SQLite reads whole frames: between two of their ends there is little to try.
+        if end % 97 == 0 || (end - 32) % FRAME_BYTES <= 24 || (end - 32) % FRAME_BYTES == FRAME_BYTES - 1 {
+            sample.lay(dir.path(), &sample.log[..end]);
             assert_eq!(try_read(dir.path(), 0).unwrap().1.commits, 3, "cut at {end}");
         }
     }
