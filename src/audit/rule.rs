@@ -145,6 +145,15 @@ mod tests {
         assert_eq!((all.count(), &all.by_rule()[&Rule::Split]), (40, &25));
     }
 
+    /// Expect: docs/LEDGER.md lists each rule, in these words.
+    #[test]
+    fn the_rules_are_documented() {
+        let page = include_str!("../../docs/LEDGER.md");
+        for rule in Rule::ALL {
+            assert!(page.contains(&format!("| `{}` | {} |", rule.name(), rule.says())), "{rule:?}");
+        }
+    }
+
     #[test]
     fn names_are_one_to_one() {
         let mut names: Vec<_> = Rule::ALL.iter().map(|rule| rule.name()).collect();

@@ -41,14 +41,19 @@ impl Packet {
         if self.equal {
             return self.total / self.shares + u64::from(self.opened < self.total % self.shares);
         }
-        if left_shares == 1 {
-            return self.left;
-        }
-        let over = 2 * self.left - left_shares;
-        let (q, r) = (over / left_shares, over % left_shares);
-        let k = q + u64::from(rng.random_range(0..left_shares) < r);
-        rng.random_range(1..=k)
+        draw(rng, self.left, left_shares)
     }
+}
+
+/// A random share, as the rule draws it.
+pub fn draw(rng: &mut Rng, left: u64, left_shares: u64) -> u64 {
+    if left_shares == 1 {
+        return left;
+    }
+    let over = 2 * left - left_shares;
+    let (q, r) = (over / left_shares, over % left_shares);
+    let k = q + u64::from(rng.random_range(0..left_shares) < r);
+    rng.random_range(1..=k)
 }
 
 /// A history of some hundred steps.

@@ -1,6 +1,8 @@
 //! Exports of real files.
 
 use super::*;
+use crate::audit::tests::book::{Book, terms, user};
+use crate::audit::tests::history::draw;
 use crate::audit::tests::rows::good;
 use crate::cli::audit::tests::write;
 use rusqlite::Connection;
@@ -83,4 +85,71 @@ fn what_cannot_be_exported_leaves_nothing() {
         assert_eq!(run(&args(&ledger, &dir.path().join(name))).unwrap_err().code(), 1);
     }
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+/// A ledger of packets of 2 to 6 random shares, all opened, as the rule cuts them; or with a bias: a share that
+/// is above the mean is drawn again, and the lower one counts.
+fn event(packets: u64, biased: bool) -> Book {
+    let mut rng: redpkt_proto::Rng = rand::SeedableRng::seed_from_u64(1);
+    let users: Vec<u64> = (0..60).map(|at| user(at % 4, (at / 4) as usize)).collect();
+    let mut book = Book::new();
+    for packet in 0..packets {
+        let shares = 2 + packet % 5;
+        let mut left = 100 * shares + packet % 17;
+        let members: Vec<u64> = (0..shares).map(|at| users[(packet * 7 + at * 11) as usize % 60]).collect();
+        let id = book.house_send((packet % 4) as u32, left, terms(shares as u16, false), &members);
+        for (member, n) in members.iter().zip((1..=shares).rev()) {
+            let mut fen = draw(&mut rng, left, n);
+            if biased && fen * n > left {
+                fen = fen.min(draw(&mut rng, left, n));
+            }
+            left -= fen;
+            book.open(*member, id, fen);
+        }
+    }
+    book
+}
+
+/// The questions of docs/FAIRNESS.md, with their answers, each column as a text.
+fn answers(file: &Path) -> Vec<Vec<Vec<String>>> {
+    let page = include_str!("../../../docs/FAIRNESS.md");
+    let connection = Connection::open(file).unwrap();
+    let questions: Vec<_> =
+        page.split("```sql\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let ask = |question: &&str| {
+        let mut question = connection.prepare(question).unwrap();
+        let columns = question.column_count();
+        let mut rows = question.query(()).unwrap();
+        let mut answer = Vec::new();
+        while let Some(row) = rows.next().unwrap() {
+            let text = |at| match row.get::<_, rusqlite::types::Value>(at).unwrap() {
+                rusqlite::types::Value::Integer(number) => number.to_string(),
+                rusqlite::types::Value::Real(number) => number.to_string(),
+                other => format!("{other:?}"),
+            };
+            answer.push((0..columns).map(text).collect());
+        }
+        answer
+    };
+    questions.iter().map(ask).collect()
+}
+
+/// Expect: every question of the page can be asked, a fair event passes, and a biased one does not.
+#[test]
+fn the_page_on_fairness_tells_a_fair_event_from_another() {
+    for biased in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let (ledger, out) = (dir.path().join("ledger"), dir.path().join("event.sqlite"));
+        drop(write(&event(2_000, biased), &ledger));
+        run(&args(&ledger, &out)).unwrap();
+        let answers = answers(&out);
+        assert_eq!(answers.len(), 7);
+        let number = |row: &Vec<String>, at: usize| row[at].parse::<f64>().unwrap();
+        assert_eq!(answers[1], [["0"]], "bounds");
+        let worst_z2 = answers[2].iter().map(|row| number(row, 4)).fold(0.0, f64::max);
+        let chi2: f64 = answers[4].iter().map(|row| number(row, 3)).sum();
+        assert_eq!((worst_z2 > 15.0, chi2 > 27.9), (biased, biased), "{worst_z2} {chi2}");
+        assert_eq!(answers[3].len(), 2 + 3 + 4 + 5 + 6);
+        assert!((answers[5].len(), answers[6].len()) == (10, 3), "{:?}", answers[6]);
+    }
 }
