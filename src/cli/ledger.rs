@@ -51,7 +51,9 @@ pub fn backup(args: &BackupArgs) -> Result<(), Failure> {
 fn dir_of(url: &str) -> Result<PathBuf, Failure> {
     match sqlite::dir_of(url) {
         Ok(Some(dir)) => Ok(dir),
-        Ok(None) => Err(Failure::usage(format!("--ledger {url}: it is in the server's memory alone"))),
+        Ok(None) => {
+            Err(Failure::usage(format!("--ledger {url} is in the server's memory alone; name sqlite:DIR")))
+        }
         Err(error) => Err(Failure::usage(format!("--ledger {error}"))),
     }
 }
@@ -59,4 +61,28 @@ fn dir_of(url: &str) -> Result<PathBuf, Failure> {
 /// What is wrong with a ledger, with its exit code.
 fn refused(error: LedgerError) -> Failure {
     if error.is_usage() { Failure::usage(error) } else { Failure::machine(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::sqlite::{Directory, Identity, Reader};
+
+    /// Expect: a copy of a ledger that a server holds is a ledger; what cannot be copied is one line.
+    #[test]
+    fn a_ledger_in_use_is_copied_to_a_new_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let (from, out) = (dir.path().join("from"), dir.path().join("to"));
+        let _held = Directory::open(&from, Identity { machine: 0, sets: 2, groups: 2 }, 1).unwrap();
+        let url = |dir: &PathBuf| format!("sqlite:{}", dir.display());
+        let copy = |ledger: String| backup(&BackupArgs { ledger, out: out.clone() });
+        copy(url(&from)).unwrap();
+        assert_eq!(std::fs::read_dir(&out).unwrap().count(), 2, "two journals and nothing else");
+        assert_eq!(Reader::open_all(&out).unwrap().len(), 2);
+        let again = copy(url(&from)).unwrap_err().to_string();
+        assert!(again.contains("name an empty or a new directory"), "{again}");
+        for wrong in ["memory:", "sqlite:", "x"] {
+            assert!(copy(wrong.to_owned()).is_err());
+        }
+    }
 }

@@ -32,7 +32,7 @@ pub fn backup(
         copy(reader, &unfinished, |share| {
             progress(bytes_before + (bytes as f64 * share) as u64, bytes_total);
         })?;
-        let tip = Reader::open_file(&unfinished)?.read(|_, _, _| Ok::<_, LedgerError>(()))?;
+        let tip = Reader::open_at_rest(&unfinished)?.read(|_, _, _| Ok::<_, LedgerError>(()))?;
         if tip != reader.tip()? {
             return Err(LedgerError::damaged(&unfinished, "it is not what was copied"));
         }

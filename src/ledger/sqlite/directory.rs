@@ -5,6 +5,7 @@ use super::file::{self, Identity, Meta};
 use super::{Journal, JournalOptions, LedgerError, Reader, Writer, lock, wal};
 use std::fs::{self, File};
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -43,14 +44,7 @@ impl Directory {
             create(dir, identity, now_wall_ms)?;
         }
         let created_wall_ms = check_together(dir, identity)?;
-        // A thread each: to look at pages is the processor's work.
-        let found = std::thread::scope(|scope| {
-            let look = |group| scope.spawn(move || look_at(dir, identity, created_wall_ms, group));
-            let looks: Vec<_> = (0..identity.groups).map(look).collect();
-            let end =
-                |look: std::thread::ScopedJoinHandle<'_, _>| look.join().expect("looking does not panic");
-            looks.into_iter().map(end).collect::<Result<Vec<_>, _>>()
-        })?;
+        let found = look_at_all(dir, identity, created_wall_ms)?;
         for Found { group, tip: Tip { rows, commits, .. }, dropped_bytes } in &found {
             if *dropped_bytes > 0 {
                 tracing::warn!(
@@ -94,6 +88,23 @@ impl Directory {
     ) -> Result<Journal, LedgerError> {
         Journal::start(self.writer(group, tip)?, options, on_durable)
     }
+}
+
+/// Checks all journals, on all processors: to look at pages is their work.
+fn look_at_all(dir: &Path, identity: Identity, created_wall_ms: u64) -> Result<Vec<Found>, LedgerError> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(identity.groups as usize);
+    let look_at_each = |groups: std::iter::StepBy<Range<u32>>| {
+        groups.map(|group| look_at(dir, identity, created_wall_ms, group)).collect::<Result<Vec<_>, _>>()
+    };
+    let mut found = std::thread::scope(|scope| {
+        let share = |first| (first..identity.groups).step_by(threads);
+        let looks: Vec<_> =
+            (0..threads as u32).map(|first| scope.spawn(move || look_at_each(share(first)))).collect();
+        let looks = looks.into_iter().map(|look| look.join().expect("looking does not panic"));
+        looks.collect::<Result<Vec<_>, _>>().map(|found| found.concat())
+    })?;
+    found.sort_unstable_by_key(|found| found.group);
+    Ok(found)
 }
 
 /// Checks one journal, and what SQLite will pass over when it opens it.
@@ -151,8 +162,7 @@ pub(super) fn check_empty(dir: &Path) -> Result<(), LedgerError> {
     for entry in fs::read_dir(dir).map_err(LedgerError::io(dir, "list it"))? {
         let name = entry.map_err(LedgerError::io(dir, "list it"))?.file_name();
         if !ours.iter().any(|own| name == *own) {
-            let why =
-                format!("it holds {} and is no ledger; name an empty or a new directory", name.display());
+            let why = format!("it holds {}; name an empty or a new directory", name.display());
             return Err(LedgerError::Place { dir: dir.to_owned(), why });
         }
     }
@@ -201,8 +211,9 @@ fn create(dir: &Path, identity: Identity, created_wall_ms: u64) -> Result<(), Le
     file::sync(dir)?;
     for group in groups_in(dir)? {
         let file = file::path_of(dir, group);
-        // Journals get their names when they are whole, and nobody writes to one while the mark is there.
-        if Reader::open_file(&file)?.tip()?.rows > 0 {
+        // Journals get their names when they are whole, and nobody writes to one while the mark is there; but
+        // somebody may have put one back from a backup.
+        if wal_has_bytes(&file) || Reader::open_at_rest(&file)?.tip()?.rows > 0 {
             let why = format!(
                 "it says that the ledger was not made to its end, and {} has rows; if that was put back from a backup, remove this mark",
                 file.display()
@@ -224,6 +235,10 @@ fn create(dir: &Path, identity: Identity, created_wall_ms: u64) -> Result<(), Le
     file::sync(dir)?;
     remove(&creating)?;
     file::sync(dir)
+}
+
+fn wal_has_bytes(file: &Path) -> bool {
+    file::wal_of(file).metadata().is_ok_and(|wal| wal.len() > 0)
 }
 
 fn remove(path: &Path) -> Result<(), LedgerError> {

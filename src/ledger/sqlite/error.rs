@@ -67,6 +67,9 @@ pub enum LedgerError {
     /// Another program keeps the journal busy.
     #[error("{}: another program reads an old state of it or writes to it; end it (a sqlite3 shell in a transaction, a backup), then try again", .0.display())]
     Busy(PathBuf),
+    /// So much money moves between the groups that no moment was found at which all journals agree.
+    #[error("{}: so much moves between the groups that no moment was found to read them all; try again when there is less load", .0.display())]
+    Unsteady(PathBuf),
     /// SQLite cannot do it.
     #[error("{}: cannot {doing}: {source}", .file.display())]
     Sqlite {

@@ -55,37 +55,33 @@ fn beside(file: &Path, end: &str) -> PathBuf {
     name.into()
 }
 
+const TO_READ: OpenFlags = OpenFlags::SQLITE_OPEN_READ_ONLY.union(OpenFlags::SQLITE_OPEN_NO_MUTEX);
+
 /// Opens a journal's file to read it, which changes nothing in it. Whatever it is, it is not written to.
 pub fn open_read_only(file: &Path) -> Result<Connection, LedgerError> {
     check_header(file)?;
-    let cannot = LedgerError::sqlite(file, "open it");
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(file, flags).map_err(&cannot)?;
-    let first_look = |connection: &Connection| -> rusqlite::Result<()> {
-        connection.busy_timeout(BUSY_TIME_MAX)?;
-        connection.pragma_update(None, "cache_size", -8192)?;
-        connection.query_row("SELECT count(*) FROM sqlite_schema", (), |_| Ok(()))
+    let open = || {
+        let connection = Connection::open_with_flags(file, TO_READ)?;
+        first_look(&connection).map(|()| connection)
     };
-    match first_look(&connection) {
-        Ok(()) => Ok(connection),
-        // Beside a WAL file SQLite wants to make an index of it, which a read-only directory does not let it.
-        // Where there is no such file, nobody writes and the file can be read as it is.
-        Err(error) if wal_of(file).metadata().map_or(0, |wal| wal.len()) == 0 => {
-            if !matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly)) {
-                return Err(cannot(error));
-            }
-            let flags = flags | OpenFlags::SQLITE_OPEN_URI;
-            let connection = Connection::open_with_flags(immutable_uri(file), flags).map_err(&cannot)?;
-            first_look(&connection).map_err(&cannot)?;
-            Ok(connection)
+    open().or_else(|error| {
+        // SQLite wants to make an index of the write-ahead log, which a read-only directory does not let it.
+        // Where there is no log, nobody writes and the file can be read as it is.
+        let is_refused =
+            matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly));
+        match is_refused && wal_of(file).metadata().map_or(0, |wal| wal.len()) == 0 {
+            true => open_at_rest(file),
+            false => Err(LedgerError::sqlite(file, "open it")(error)),
         }
-        Err(error) => Err(cannot(error)),
-    }
+    })
 }
 
-fn immutable_uri(file: &Path) -> String {
-    let mut uri = "file:".to_owned();
-    for byte in file.as_os_str().as_bytes() {
+/// Opens a journal's file to which nobody writes, and makes no file beside it.
+pub fn open_at_rest(file: &Path) -> Result<Connection, LedgerError> {
+    check_header(file)?;
+    let path = std::path::absolute(file).map_err(LedgerError::io(file, "open it"))?;
+    let mut uri = "file://".to_owned();
+    for byte in path.as_os_str().as_bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'-' | b'_' | b'.' => {
                 uri.push(char::from(*byte));
@@ -93,7 +89,18 @@ fn immutable_uri(file: &Path) -> String {
             _ => uri.push_str(&format!("%{byte:02x}")),
         }
     }
-    uri + "?immutable=1"
+    let open = || {
+        let flags = TO_READ | OpenFlags::SQLITE_OPEN_URI;
+        let connection = Connection::open_with_flags(uri + "?immutable=1", flags)?;
+        first_look(&connection).map(|()| connection)
+    };
+    open().map_err(LedgerError::sqlite(file, "open it"))
+}
+
+fn first_look(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY_TIME_MAX)?;
+    connection.pragma_update(None, "cache_size", -8192)?;
+    connection.query_row("SELECT count(*) FROM sqlite_schema", (), |_| Ok(()))
 }
 
 /// Opens a journal's file to write to it, checked before.

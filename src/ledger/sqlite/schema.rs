@@ -5,6 +5,7 @@
 use super::columns::NAMES;
 use crate::ledger::Kind;
 use rusqlite::Connection;
+use std::sync::OnceLock;
 
 /// `PRAGMA application_id` of a journal: `rpkt`.
 pub const APPLICATION_ID: u32 = 0x7270_6b74;
@@ -96,10 +97,15 @@ pub fn tables_of(connection: &Connection) -> rusqlite::Result<String> {
 }
 
 /// What [`tables_of`] says of a file that was made by [`create`].
-pub fn own_tables() -> rusqlite::Result<String> {
+pub fn own_tables() -> rusqlite::Result<&'static str> {
+    static OWN: OnceLock<String> = OnceLock::new();
+    if let Some(own) = OWN.get() {
+        return Ok(own);
+    }
     let connection = Connection::open_in_memory()?;
     connection.execute_batch(TABLES)?;
-    tables_of(&connection)
+    let own = tables_of(&connection)?;
+    Ok(OWN.get_or_init(|| own))
 }
 
 /// Adds one row to the journal.

@@ -44,7 +44,7 @@ fn a_ledger_is_made_where_there_is_nothing() {
     assert!(error.contains("it is a file; name a directory"), "{error}");
     assert!(try_read(&file, 0).unwrap_err().to_string().contains("it is a file"));
     let error = refusal(dir.path(), TWO_GROUPS);
-    assert!(error.is_usage() && error.to_string().contains("and is no ledger"), "{error}");
+    assert!(error.is_usage() && error.to_string().contains("name an empty or a new directory"), "{error}");
     assert!(matches!(try_read(dir.path(), 0), Err(LedgerError::Missing { .. })));
 }
 
