@@ -110,6 +110,32 @@ fn event(packets: u64, biased: bool) -> Book {
     book
 }
 
+/// Expect: the questions that docs/LEDGER.md asks an export can be asked.
+#[test]
+fn the_page_on_the_ledger_asks_what_can_be_answered() {
+    let page = include_str!("../../../docs/LEDGER.md");
+    let (_, export) = page.split_once("## Export").unwrap();
+    let (export, _) = export.split_once("\n## ").unwrap();
+    let (_, questions) = export.split_once("    -- ").unwrap();
+    let (questions, _) = questions.split_once("\n\n").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let (ledger, out) = (dir.path().join("ledger"), dir.path().join("event.sqlite"));
+    drop(write(&good(), &ledger));
+    run(&args(&ledger, &out)).unwrap();
+    let connection = Connection::open(&out).unwrap();
+    let questions: Vec<_> = questions.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
+    assert_eq!(questions.len(), 3);
+    for question in questions {
+        connection
+            .query_row(question, (), |_| Ok(()))
+            .or_else(|error| match error {
+                rusqlite::Error::QueryReturnedNoRows => Ok(()),
+                error => Err(error),
+            })
+            .unwrap();
+    }
+}
+
 /// The questions of docs/FAIRNESS.md, with their answers, each column as a text.
 fn answers(file: &Path) -> Vec<Vec<Vec<String>>> {
     let page = include_str!("../../../docs/FAIRNESS.md");
