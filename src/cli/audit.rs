@@ -14,15 +14,14 @@ use std::time::Instant;
 /// Options of `audit`.
 #[derive(Args)]
 #[command(after_help = "Examples:
-  redpkt audit --ledger sqlite:ledger                    # also while a server runs on it
-  redpkt audit --ledger sqlite:ledger --json | jq .ok
-  redpkt-bench run --target 127.0.0.1:7100 --key redpkt.key --users 10000 --qps 5000 --tally clients.jsonl
-  redpkt audit --ledger sqlite:ledger --tally clients.jsonl   # what clients were told is what the ledger says
+  redpkt audit --ledger sqlite:money          # also while a server runs on it
+  redpkt audit --ledger sqlite:money --json | jq .ok
+  redpkt audit --ledger sqlite:money --tally clients.jsonl   # as redpkt-bench run --tally writes it
 
 docs/LEDGER.md lists the rules. Nothing is written to the ledger.
 
-Exit codes: 0 every rule holds, 1 one does not (the first differences are shown), 2 an option is wrong or names
-no ledger, 3 the machine refused.")]
+Exit codes: 0 every rule holds, 1 one does not (the first differences are shown),
+2 an option is wrong or names no ledger, 3 the machine refused.")]
 pub struct AuditArgs {
     /// The ledger, sqlite:DIR
     #[arg(long, value_name = "URL")]

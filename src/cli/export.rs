@@ -12,14 +12,15 @@ use std::path::{Path, PathBuf};
 /// Options of `export`.
 #[derive(Args)]
 #[command(after_help = "Examples:
-  redpkt export --ledger sqlite:ledger --out event.sqlite     # also while a server runs on it
+  redpkt export --ledger sqlite:money --out event.sqlite   # also while a server runs on it
   sqlite3 event.sqlite \"SELECT * FROM statement WHERE user = 42\"
-  redpkt export --ledger sqlite:ledger --out event.csv
+  redpkt export --ledger sqlite:money --out event.csv
 
-The file has the rows of all groups as they were at one moment; docs/LEDGER.md explains its tables and views.
+The file has the rows of all groups as they were at one moment; docs/LEDGER.md explains
+its tables and views.
 
-Exit codes: 0 done, 1 the ledger is not as it was written, 2 an option is wrong or names no ledger, 3 the
-machine refused.")]
+Exit codes: 0 done, 1 the ledger is not as it was written, 2 an option is wrong or
+names no ledger, 3 the machine refused.")]
 pub struct ExportArgs {
     /// The ledger, sqlite:DIR
     #[arg(long, value_name = "URL")]
