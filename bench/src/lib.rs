@@ -9,6 +9,7 @@ pub mod child;
 pub mod demo;
 pub mod echo;
 pub mod floor;
+pub mod http;
 pub mod knee;
 pub mod relay;
 pub mod run;

@@ -53,7 +53,10 @@ pub fn check(evidence: &Evidence<'_>) -> Check {
     let empty = open.empty.saturating_sub(counts.invites.empty);
     expect(empty == 0, format!("{empty} opens of packets just won found nothing"));
     expect(evidence.not_taken == 0, format!("{} requests of users could not be made", evidence.not_taken));
-    expect(counts.not_made == 0, format!("{} sends have more frames than the server allows", counts.not_made));
+    expect(
+        counts.not_made == 0,
+        format!("{} sends have more frames than the server allows", counts.not_made),
+    );
     expect(refused.foreign == 0, format!("{} datagrams came for no user of ours", refused.foreign));
     let forged = refused.bad_tag > 0 && counts.rejoins == 0 && !evidence.is_disturbed;
     expect(!forged, format!("{} frames had a wrong tag", refused.bad_tag));
@@ -169,7 +172,10 @@ impl Taken {
             again += u64::from(packet.winner.is_some() && packet.taken_fen > 0);
             packet.taken_fen += row.fen;
         }
-        expect(strangers == 0, format!("{strangers} packets were paid to users who had not won them or been invited"));
+        expect(
+            strangers == 0,
+            format!("{strangers} packets were paid to users who had not won them or been invited"),
+        );
         expect(otherwise == 0, format!("{otherwise} opens told another amount when they were made again"));
         expect(again == 0, format!("{again} packets of one share were paid twice"));
         let more = |packet: &&Packet| packet.total_fen != 0 && packet.taken_fen > packet.total_fen;

@@ -50,7 +50,9 @@ impl Counts {
     /// Of these, those with the server's final word on them, other than BUSY.
     pub fn shot_and_answered(&self) -> u64 {
         let others = [&self.send, &self.balance, &self.history];
-        self.shake.miss + self.shake.win + others.map(|request| request.ok + request.refused).iter().sum::<u64>()
+        self.shake.miss
+            + self.shake.win
+            + others.map(|request| request.ok + request.refused).iter().sum::<u64>()
     }
 
     /// Requests whose deadline passed.

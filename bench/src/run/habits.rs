@@ -132,7 +132,13 @@ impl Habits {
     }
 
     /// A user was invited; `None` if it is known, else what he does now.
-    pub fn invited(&mut self, local: u32, user: u64, packet: u64, rng: &mut Rng) -> Option<std::vec::Drain<'_, Call>> {
+    pub fn invited(
+        &mut self,
+        local: u32,
+        user: u64,
+        packet: u64,
+        rng: &mut Rng,
+    ) -> Option<std::vec::Drain<'_, Call>> {
         if !self.is_on {
             self.early.push((local, packet));
             return None;
@@ -177,7 +183,9 @@ impl Habits {
                 self.dice.opens_again(rng).then_some(Call::Open { packet: *packet })
             }
             // It has moved no money and never will: a new request is to be made.
-            (Call::Open { .. } | Call::Grab { .. }, Reply { status: Status::NotDone, .. }) => Some(call.clone()),
+            (Call::Open { .. } | Call::Grab { .. }, Reply { status: Status::NotDone, .. }) => {
+                Some(call.clone())
+            }
             (Call::Open { .. } | Call::Grab { .. }, Reply { status: Status::Busy, .. })
                 if self.options.persists =>
             {

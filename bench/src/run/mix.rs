@@ -139,11 +139,7 @@ impl Dice {
         let all = mix.shake + mix.send + mix.balance + mix.history;
         let up_to = |weight: f64| threshold(weight / all);
         Dice {
-            below: [
-                up_to(mix.shake),
-                up_to(mix.shake + mix.send),
-                up_to(mix.shake + mix.send + mix.balance),
-            ],
+            below: [up_to(mix.shake), up_to(mix.shake + mix.send), up_to(mix.shake + mix.send + mix.balance)],
             open: threshold(mix.open),
             grab: threshold(mix.grab),
             share: threshold(mix.share),
@@ -225,12 +221,12 @@ mod tests {
     /// Expect: within five standard deviations of the weights.
     #[test]
     fn draws_follow_the_weights() {
-        let dice =
-            Dice::new(&Mix { shake: 70.0, send: 20.0, history: 10.0, grab: 0.25, ..Mix::default() });
+        let dice = Dice::new(&Mix { shake: 70.0, send: 20.0, history: 10.0, grab: 0.25, ..Mix::default() });
         let mut rng = Rng::seed_from_u64(1);
         let wishes: Vec<Wish> = (0..10_000).map(|_| dice.wish(&mut rng)).collect();
         let count = |wish| wishes.iter().filter(|drawn| **drawn == wish).count() as f64;
-        for (wish, share) in [(Wish::Shake, 0.7), (Wish::Send, 0.2), (Wish::Balance, 0.0), (Wish::History, 0.1)]
+        for (wish, share) in
+            [(Wish::Shake, 0.7), (Wish::Send, 0.2), (Wish::Balance, 0.0), (Wish::History, 0.1)]
         {
             let deviation = (10_000.0 * share * (1.0 - share) as f64).sqrt();
             assert!((count(wish) - 10_000.0 * share).abs() <= 5.0 * deviation, "{wish:?} {}", count(wish));

@@ -54,11 +54,9 @@ pub use kernel::{KernelCheck, UdpCounters};
 pub use mix::Mix;
 pub use options::RunOptions;
 pub use order::OrderFound;
-pub use output::Outputs;
 pub use outcomes::{Invites, Opens, Requests, Shakes};
-pub use report::{
-    Check, Joins, Percentiles, RefusedFrames, Report, ScheduleKept, Second, SocketTrouble,
-};
+pub use output::Outputs;
+pub use report::{Check, Joins, Percentiles, RefusedFrames, Report, ScheduleKept, Second, SocketTrouble};
 pub use schedule::{Arrivals, Rate};
 pub use server_side::ServerSide;
 pub use spectrum::{text as spectrum, write_hgrm};
@@ -69,6 +67,13 @@ use redpkt::cli::Failure;
 /// What a run tells while it goes on.
 #[derive(Clone, Debug)]
 pub enum Progress {
+    /// Users are being paid.
+    Paying {
+        /// That were.
+        paid: u64,
+        /// That will be.
+        users: u64,
+    },
     /// Sessions are being opened.
     Joining {
         /// That are open.
@@ -94,6 +99,8 @@ pub enum Progress {
 /// Opens the sessions, runs the load, and checks every answer. A failed check is no failure here: see
 /// [`Report::check`].
 pub fn execute(options: &RunOptions, progress: &mut dyn FnMut(Progress)) -> Result<Report, Failure> {
+    options.check()?;
+    deposit::deposit(options, progress)?;
     let mut fleet = Fleet::join(options, progress)?;
     fleet.measure(options, progress)
 }

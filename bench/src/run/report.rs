@@ -3,6 +3,7 @@
 use super::host::Host;
 use super::kernel::KernelCheck;
 use super::options::RunOptions;
+use super::order::OrderFound;
 use super::outcomes::{Invites, Opens, Requests, Shakes};
 use super::server_side::ServerSide;
 use super::tally::Row;
