@@ -328,9 +328,9 @@ impl Crowd {
             Event::Answered { req, call, outcome, sent_first_ns, transmissions, .. } => {
                 self.outstanding -= 1;
                 let due_ns = if call == Call::Shake { self.due_ns(local, req) } else { None };
-                let next = self.habits.ended(local, &call, &outcome, &mut self.rng);
                 let is_invited =
                     matches!(call, Call::Open { packet } if self.habits.is_invited(local, packet));
+                let next = self.habits.ended(local, &call, &outcome, &mut self.rng);
                 if call != Call::Shake {
                     self.stirred_ns = now.mono_ns;
                 }

@@ -159,9 +159,9 @@ impl Habits {
         Some(self.next.drain(..))
     }
 
-    /// Whether a packet came to a user by an invitation.
+    /// Whether a packet came to a user by an invitation, and he has not opened it yet.
     pub fn is_invited(&self, local: u32, packet: u64) -> bool {
-        self.parts.get(&(local, packet)).is_some_and(|part| part.is_invited)
+        self.parts.get(&(local, packet)).is_some_and(|part| part.is_invited && !part.is_opened)
     }
 
     /// A request has ended; what the user does now.
