@@ -25,7 +25,8 @@ use redpkt::control::os_seeded_rng;
 use redpkt::net::affinity;
 use redpkt::net::client::ClientSockets;
 use redpkt_proto::{FRAMES_PER_DATAGRAM_MAX, Op};
-use report::{Ledger, Outcome, Report, Settings};
+use report::{Ledger, Outcome, Report, ServerSums, Settings};
+use serde_json::Value;
 use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -134,11 +135,18 @@ impl OpensArgs {
         child.terminate()?;
         problems.extend(self.check_opened(&won, &opened, stats_after["open"]["fen"].as_u64()));
         let audit = self.audit(&program, ledger, &opened, &mut problems)?;
-        let since = |name: &str| {
-            let of = |stats: &serde_json::Value| stats["ledger"][name].as_u64().unwrap_or(0);
+        let since = |pointer: &str| {
+            let of = |stats: &Value| stats.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
             of(&stats_after).saturating_sub(of(&stats_before))
         };
-        let outcome = Outcome::new(&opened, since("rows"), since("commits"), cpu_ns, audit, problems);
+        let server = ServerSums {
+            rows: since("/ledger/rows"),
+            commits: since("/ledger/commits"),
+            frames_out: since("/frames_out"),
+            datagrams_out: since("/datagrams_out"),
+            cpu_ns,
+        };
+        let outcome = Outcome::new(&opened, &server, audit, problems);
         Ok(Report { outcome, settings: self.settings(ledger), host })
     }
 

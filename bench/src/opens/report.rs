@@ -36,6 +36,15 @@ pub struct Settings {
     pub ledger: String,
 }
 
+/// What the server counted while packets were opened.
+pub struct ServerSums {
+    pub rows: u64,
+    pub commits: u64,
+    pub frames_out: u64,
+    pub datagrams_out: u64,
+    pub cpu_ns: u64,
+}
+
 /// The measured part: the opens.
 #[derive(Debug, Serialize)]
 pub struct Outcome {
@@ -51,6 +60,8 @@ pub struct Outcome {
     pub p99_us: f64,
     /// CPU time of all of the server's threads for each open, in ns.
     pub cpu_ns_per_open: f64,
+    /// Answers in each datagram of the server's, in the mean.
+    pub answers_per_datagram: f64,
     /// How long it took, in seconds.
     pub seconds: f64,
     /// Opens.
@@ -72,14 +83,8 @@ pub struct Outcome {
 
 impl Outcome {
     /// Puts together what the client and the server counted while packets were opened.
-    pub fn new(
-        opened: &Phase,
-        rows: u64,
-        commits: u64,
-        cpu_ns: u64,
-        audit: Option<Audit>,
-        problems: Vec<String>,
-    ) -> Outcome {
+    pub fn new(opened: &Phase, server: &ServerSums, audit: Option<Audit>, problems: Vec<String>) -> Outcome {
+        let ServerSums { rows, commits, frames_out, datagrams_out, cpu_ns } = *server;
         let seconds = opened.time.as_secs_f64().max(1e-9);
         Outcome {
             opens_per_s: opened.ok as f64 / seconds,
@@ -88,6 +93,7 @@ impl Outcome {
             p50_us: opened.quantile_us(0.5),
             p99_us: opened.quantile_us(0.99),
             cpu_ns_per_open: cpu_ns as f64 / opened.ok.max(1) as f64,
+            answers_per_datagram: frames_out as f64 / datagrams_out.max(1) as f64,
             seconds,
             opens: opened.ok,
             fen: opened.fen,
@@ -106,7 +112,9 @@ impl Outcome {
 
 impl Report {
     fn text(&self) -> String {
-        let Outcome { opens_per_s, commits_per_s, rows_per_commit, p50_us, p99_us, .. } = &self.outcome;
+        let Outcome {
+            opens_per_s, commits_per_s, rows_per_commit, answers_per_datagram, p50_us, p99_us, ..
+        } = &self.outcome;
         let Outcome { cpu_ns_per_open, seconds, opens, fen, busy, sent_again, verdict, problems, .. } =
             &self.outcome;
         let Settings { users, frames_per_datagram, outstanding, workers, groups, ledger, .. } =
@@ -114,7 +122,7 @@ impl Report {
         let Host { commit, kernel, cpu, load_average, debug_build, .. } = &self.host;
         let mut text = format!(
             "{opens} opens of {fen} fen in {seconds:.2} s: {opens_per_s:.0} opens/s, {cpu_ns_per_open:.0} ns of the server's CPU each\n\
-             {commits_per_s:.0} commits/s, {rows_per_commit:.1} rows each; p50 {p50_us:.0} µs, p99 {p99_us:.0} µs; {busy} busy, {sent_again} datagrams sent again\n\
+             {commits_per_s:.0} commits/s, {rows_per_commit:.1} rows each; {answers_per_datagram:.1} answers a datagram; p50 {p50_us:.0} µs, p99 {p99_us:.0} µs; {busy} busy, {sent_again} datagrams sent again\n\
              {users} users, {frames_per_datagram} opens a datagram, {outstanding} datagrams on their way; {workers} workers, {groups} groups, {ledger}\n\
              {cpu}, Linux {kernel}, commit {commit}, load before {load_average}\n\
              audit: {verdict}\n"
