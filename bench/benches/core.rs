@@ -8,7 +8,9 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use rand::{RngExt as _, SeedableRng as _};
 use redpkt::ledger::Memory;
-use redpkt::set::{Capacity, Config, Core, Hardware, Job, LANES, Portable};
+use redpkt::set::book::Book;
+use redpkt::set::links::Links;
+use redpkt::set::{Beginning, Capacity, Config, Core, Hardware, Job, LANES, Portable};
 use redpkt::worker::ThisProcessor;
 use redpkt_proto::body::{Challenge, Hello, Join, Request, Welcome};
 use redpkt_proto::keyring::KeyRing;
@@ -38,13 +40,18 @@ fn core(sessions: u64) -> (Core<Memory>, Vec<Client>) {
         machine: 0,
         layout: Layout { sets, groups: 1, workers: 1 },
         worker: 0,
-        capacity: Capacity::of_totals(sets, sessions, 1_000, 1_000),
+        capacity: Capacity::of_totals(sets, sessions, 1_000, 1_000, 1_000),
         shakes_per_s: 0,
         keepalive_s: 25,
         idle_s: 90,
         promises: 1_024,
+        pushes: 1_024,
+        wins_per_user: 0,
+        packet_life_s: 86_400,
     };
-    let mut core = Core::new(config, keys.clone(), START, Rng::seed_from_u64(2), |_| Memory::default());
+    let book = Book::new(0, config.layout, &config.capacity, || 3);
+    let beginning = Beginning { groups: vec![(book, Memory::default())], links: Links::default() };
+    let mut core = Core::new(config, keys.clone(), START, Rng::seed_from_u64(2), beginning);
     redpkt::net::advise_huge_pages(core.session_memory());
     let clients = (1..=sessions).map(|user| join(&mut core, &keys, user, &mut rng)).collect();
     (core, clients)
@@ -87,9 +94,9 @@ impl Client {
         let request = Request {
             req: (u64::from(self.number) << 32 | u64::from(self.counter)).into(),
             attempt: 0,
-            reserved1: [0; 7],
+            reserved: [0; 7],
             packet: 0.into(),
-            reserved2: [0; 8],
+            user: 0.into(),
         };
         let mut frame = Frame::new(header, &request);
         seal(&self.key, &mut frame);

@@ -24,7 +24,8 @@ pub struct Header {
     pub op: u8,
     /// See [`flags`].
     pub flags: u8,
-    /// 16 × log2 of what the server takes for its queueing time, in µs, at most 255; 0 in client frames.
+    /// To the client: 16 × log2 of what the server takes for its queueing time, in µs, at most 255.
+    /// To the server: SEND's attempt, which has no room in its body; 0 in all other frames.
     pub load_level: u8,
 }
 
@@ -32,6 +33,12 @@ pub struct Header {
 pub mod flags {
     /// Server: this answer went to an address that has not proved itself; send a KEEPALIVE to be asked.
     pub const PROVE_PATH: u8 = 1;
+
+    /// SEND, to the server: these bits are how many SEND_MORE follow it, 0 to 17.
+    pub const SEND_MORE: u8 = 0x1f;
+
+    /// SEND, to the server: equal shares, not random ones.
+    pub const EQUAL_SHARES: u8 = 0x80;
 }
 
 /// 64 bytes: header, body, tag.
@@ -84,11 +91,35 @@ pub enum Op {
     Shake = 16,
     /// Both ways: learn and take one's amount of a packet.
     Open = 17,
+    /// Both ways: make a packet for others.
+    Send = 18,
+    /// To the server: more recipients of the SEND before it in the datagram.
+    SendMore = 19,
+    /// Both ways: invite one more to what is left of a packet one holds a share of.
+    Share = 20,
+    /// Both ways: claim a share, to be opened later.
+    Grab = 21,
+    /// Both ways: what the wallet holds.
+    Balance = 22,
+    /// Both ways: one entry of what became of the user's money.
+    History = 23,
+    /// To the client: a packet is for you too.
+    Invite = 24,
+    /// To the server: the invitation has come.
+    InviteOk = 25,
+    /// Both ways: a small message of the application's. Not served in this release.
+    Relay = 26,
+    /// To the client: join there next. Not sent in this release.
+    Redirect = 27,
+    /// To the server: what became of a req of an earlier session? To the client: nothing is known of it.
+    Ask = 28,
+    /// Both ways: the next open invitation.
+    Invites = 29,
 }
 
 impl Op {
-    /// Every op served by this version.
-    pub const ALL: [Op; 11] = [
+    /// Every op of this version.
+    pub const ALL: [Op; 23] = [
         Op::Hello,
         Op::Challenge,
         Op::Join,
@@ -100,6 +131,18 @@ impl Op {
         Op::PathOk,
         Op::Shake,
         Op::Open,
+        Op::Send,
+        Op::SendMore,
+        Op::Share,
+        Op::Grab,
+        Op::Balance,
+        Op::History,
+        Op::Invite,
+        Op::InviteOk,
+        Op::Relay,
+        Op::Redirect,
+        Op::Ask,
+        Op::Invites,
     ];
 
     /// The op of a byte from the wire, if it is one of this version.
@@ -116,13 +159,31 @@ impl Op {
             9 => Op::PathOk,
             16 => Op::Shake,
             17 => Op::Open,
+            18 => Op::Send,
+            19 => Op::SendMore,
+            20 => Op::Share,
+            21 => Op::Grab,
+            22 => Op::Balance,
+            23 => Op::History,
+            24 => Op::Invite,
+            25 => Op::InviteOk,
+            26 => Op::Relay,
+            27 => Op::Redirect,
+            28 => Op::Ask,
+            29 => Op::Invites,
             _ => return None,
         })
     }
 
     /// Whether a client may send it.
     pub fn is_for_server(self) -> bool {
-        !matches!(self, Op::Challenge | Op::Welcome | Op::Stale | Op::Error | Op::Path)
+        use Op::*;
+        !matches!(self, Challenge | Welcome | Stale | Error | Path | Invite | Redirect)
+    }
+
+    /// Whether a server may send it.
+    pub fn is_for_client(self) -> bool {
+        !matches!(self, Op::Hello | Op::Join | Op::PathOk | Op::SendMore | Op::InviteOk)
     }
 
     /// Whether it belongs to the handshake: authenticated by a MAC under the ticket's secret.

@@ -18,12 +18,14 @@ pub mod path;
 pub mod replay;
 pub mod seal;
 pub mod steer;
+pub mod terms;
 pub mod ticket;
 pub mod time;
 
 pub use frame::{Direction, Frame, Header, Op};
 pub use limits::*;
 pub use path::Path;
+pub use terms::{Terms, TermsError};
 pub use time::Now;
 
 /// The cryptographic generator that every function here takes where it needs randomness.

@@ -26,6 +26,27 @@ pub const REPLAY_WINDOW: u32 = 128;
 /// Money answers kept for each user, across rejoin and idle expiry.
 pub const ANSWERS_KEPT: usize = 16;
 
+/// Recipients that a frame of SEND or SEND_MORE names.
+pub const RECIPIENTS_PER_FRAME: usize = 3;
+
+/// SEND_MORE frames behind a SEND: together they fill one datagram.
+pub const SEND_MORE_MAX: usize = FRAMES_PER_DATAGRAM_MAX - 1;
+
+/// Recipients of a user's packet.
+pub const RECIPIENTS_MAX: usize = RECIPIENTS_PER_FRAME * FRAMES_PER_DATAGRAM_MAX;
+
+/// Most that a user's packet can hold, in fen: SEND has 24 bits for it.
+pub const SEND_FEN_MAX: u32 = (1 << 24) - 1;
+
+/// Shares of any packet. A user's SEND has 8 bits for them, so this binds the house alone.
+pub const SHARES_MAX: u16 = 500;
+
+/// Invitations pushed to a user that he has not acknowledged. The rest follow, or are found by INVITES.
+pub const INVITES_PUSHED_MAX: usize = 8;
+
+/// Bytes of a RELAY's message.
+pub const RELAY_BYTES_MAX: usize = 20;
+
 /// Server keys in one key file.
 pub const KEYS_MAX: usize = 8;
 

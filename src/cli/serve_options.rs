@@ -5,7 +5,8 @@ use super::parse::{Cores, parse_cores, parse_fen_range, parse_seconds};
 use super::{Failure, secret_file};
 use crate::control::{FEN_IN_ALL_MAX, HttpSettings, Settings, Totals};
 use crate::net::affinity::allowed_cores;
-use crate::set::{Capacity, MintOrder, RECORDS_MAX};
+use crate::set::book::Order;
+use crate::set::{Capacity, RECORDS_MAX};
 use crate::worker::Idle;
 use clap::{Args, ValueEnum};
 use redpkt_proto::steer::{Layout, SETS_MAX};
@@ -48,6 +49,15 @@ pub struct ServeArgs {
     /// Packets that can be kept, opened ones only as long as there is room
     #[arg(long, value_name = "N", default_value_t = 200_000, value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
     packets: u64,
+    /// Users that packets are for: winners, and who is invited [default: twice --packets]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
+    members: Option<u64>,
+    /// How long a packet can be taken from; what is left then goes back to who put it in
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = parse_seconds)]
+    packet_life: u64,
+    /// Packets that a user can win by shaking; 0 for no limit
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    wins_per_user: u32,
     /// Where money is kept; memory: is gone with the process
     #[arg(long, value_name = "URL", default_value = "memory:")]
     ledger: String,
@@ -119,6 +129,9 @@ enum OnOff {
     Off,
 }
 
+/// A year: until 2105 the end of a packet's time is a number of 32 bits.
+const PACKET_LIFE_S_MAX: u32 = 365 * 86_400;
+
 /// Users for each SET that the default number of SETs aims at.
 const USERS_PER_SET: u64 = 4_000;
 
@@ -143,8 +156,11 @@ impl ServeArgs {
                 self.ledger
             )));
         }
-        let totals = Totals { sessions: self.sessions, accounts: self.accounts, packets: self.packets };
+        let members = self.members.unwrap_or(2 * self.packets);
+        let totals =
+            Totals { sessions: self.sessions, accounts: self.accounts, packets: self.packets, members };
         check_capacity(totals, layout)?;
+        let packet_life_s = self.packet_life_s()?;
         Ok(Settings {
             mint: self.mint_settings()?,
             http: self.http_settings()?,
@@ -160,11 +176,24 @@ impl ServeArgs {
             machine: self.machine,
             totals,
             shakes_per_s: self.shakes_per_s,
+            wins_per_user: self.wins_per_user,
+            packet_life_s,
             keepalive_s,
             idle_s,
             key_file: self.key,
             json_lines: self.json,
         })
+    }
+
+    fn packet_life_s(&self) -> Result<u32, Failure> {
+        match u32::try_from(self.packet_life) {
+            Ok(seconds) if seconds <= PACKET_LIFE_S_MAX => Ok(seconds),
+            _ => Err(Failure::usage(format!(
+                "--packet-life {}s: at most {} days are allowed",
+                self.packet_life,
+                PACKET_LIFE_S_MAX / 86_400
+            ))),
+        }
     }
 
     /// An address is listened at once. Port 0 is another port each time.
@@ -176,10 +205,10 @@ impl ServeArgs {
         }
     }
 
-    fn mint_settings(&self) -> Result<Option<MintOrder>, Failure> {
+    fn mint_settings(&self) -> Result<Option<Order>, Failure> {
         let (fen_min, fen_max) = self.mint_fen;
         let total = self.mint_total;
-        let mint = self.mint.map(|rate_per_s| MintOrder { rate_per_s, total, fen_min, fen_max });
+        let mint = self.mint.map(|rate_per_s| Order::mint("start", rate_per_s, total, (fen_min, fen_max)));
         match mint {
             Some(mint) if mint.fen_at_most() > FEN_IN_ALL_MAX => Err(Failure::usage(format!(
                 "--mint-total {total}: packets of up to {fen_max} fen could make more than {FEN_IN_ALL_MAX} fen; ask for less with --mint-total or --mint-fen"
@@ -274,12 +303,13 @@ impl ServeArgs {
 
 /// Every table can be as large as asked for.
 fn check_capacity(totals: Totals, layout: Layout) -> Result<(), Failure> {
-    let Totals { sessions, accounts, packets } = totals;
-    let capacity = Capacity::of_totals(layout.sets, sessions, accounts, packets);
+    let Totals { sessions, accounts, packets, members } = totals;
+    let capacity = Capacity::of_totals(layout.sets, sessions, accounts, packets, members);
     for (option, total, records) in [
         ("--sessions", sessions, capacity.sessions),
         ("--accounts", accounts, capacity.accounts),
         ("--packets", packets, capacity.packets),
+        ("--members", members, capacity.members.max(capacity.invites)),
     ] {
         if records > RECORDS_MAX {
             return Err(Failure::usage(format!(

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 /// Drops that do not come from bad datagrams, and what helps.
 const ALARMS: [(&str, &str); 6] = [
-    ("full", "a table or queue is full: more --sessions, --accounts or --packets"),
+    ("full", "a table or queue is full: more --sessions, --accounts, --packets or --members"),
     (
         "rxq_overflow",
         "datagrams were lost in a socket's receive buffer: more --workers, or a larger net.core.rmem_max",

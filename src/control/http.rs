@@ -3,7 +3,7 @@
 use super::orders::Asked;
 use super::server::Shared;
 use super::settings::FEN_IN_ALL_MAX;
-use crate::set::MintOrder;
+use crate::set::book::Order;
 use axum::extract::{DefaultBodyLimit, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -137,7 +137,7 @@ async fn mint(State(shared): State<Arc<Shared>>, Query(query): Query<MintQuery>)
     if !query.id.as_ref().is_none_or(is_id) {
         return refuse(StatusCode::BAD_REQUEST, "id: 1 to 64 letters, digits, - _ . are allowed");
     }
-    match shared.mint(query.id.as_deref(), settings) {
+    match shared.give_order(settings.clone()) {
         Ok(Asked::New(at)) => (StatusCode::CREATED, Json(shared.order(at))).into_response(),
         Ok(Asked::Known(at)) => Json(shared.order(at)).into_response(),
         Ok(Asked::Conflict) => {
@@ -159,19 +159,17 @@ async fn mint(State(shared): State<Arc<Shared>>, Query(query): Query<MintQuery>)
 }
 
 impl MintQuery {
-    fn settings(&self) -> Result<MintOrder, String> {
+    fn settings(&self) -> Result<Order, String> {
         fn number<T: std::str::FromStr>(name: &str, value: Option<&String>) -> Result<T, String> {
             let value = value.ok_or(format!("{name}: missing; expected ?rate=N&total=N&fen=MIN..MAX"))?;
             value.parse().map_err(|_| format!("{name}: {value:?} is not a whole number in its range"))
         }
         let fen = self.fen.as_deref().unwrap_or("1..100");
         let (fen_min, fen_max) = crate::cli::parse_fen_range(fen).map_err(|why| format!("fen: {why}"))?;
-        let settings = MintOrder {
-            rate_per_s: number("rate", self.rate.as_ref())?,
-            total: number("total", self.total.as_ref())?,
-            fen_min,
-            fen_max,
-        };
+        let id = self.id.as_deref().unwrap_or_default();
+        let (rate_per_s, total) =
+            (number("rate", self.rate.as_ref())?, number("total", self.total.as_ref())?);
+        let settings = Order::mint(id, rate_per_s, total, (fen_min, fen_max));
         if settings.rate_per_s == 0 || settings.total == 0 {
             return Err("rate and total: at least 1 each".into());
         }

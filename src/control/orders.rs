@@ -1,15 +1,14 @@
 //! Orders to mint: taken once by id, reported ever after.
 
 use super::settings::FEN_IN_ALL_MAX;
-use crate::set::MintOrder;
-use crate::set::ORDERS_MAX;
+use crate::set::book::{ORDERS_MAX, Order};
 use crate::worker::WorkerSnapshot;
 use serde::Serialize;
 
 /// The orders that were taken, in the order of their positions in the workers.
 #[derive(Debug, Default)]
 pub struct Orders {
-    taken: Vec<(String, MintOrder)>,
+    taken: Vec<Order>,
 }
 
 /// What became of asking for an order.
@@ -50,14 +49,14 @@ pub struct OrderReport {
 
 impl Orders {
     /// Takes an order, or says why not.
-    pub fn ask(&mut self, id: &str, order: MintOrder) -> Asked {
-        match self.taken.iter().position(|(known, _)| known == id) {
-            Some(at) if self.taken[at].1 == order => Asked::Known(at),
+    pub fn ask(&mut self, order: &Order) -> Asked {
+        match self.taken.iter().position(|known| known.id == order.id) {
+            Some(at) if self.taken[at] == *order => Asked::Known(at),
             Some(_) => Asked::Conflict,
             None if self.taken.len() == ORDERS_MAX => Asked::Full,
             None if self.fen_at_most() + order.fen_at_most() > FEN_IN_ALL_MAX => Asked::TooMuch,
             None => {
-                self.taken.push((id.to_owned(), order));
+                self.taken.push(order.clone());
                 Asked::New(self.taken.len() - 1)
             }
         }
@@ -65,23 +64,23 @@ impl Orders {
 
     /// An id for an order that came without one: `order-N`, not taken yet.
     pub fn free_id(&self) -> String {
-        let is_taken = |id: &String| self.taken.iter().any(|(known, _)| known == id);
+        let is_taken = |id: &String| self.taken.iter().any(|known| known.id == *id);
         (1..).map(|n: u32| format!("order-{n}")).find(|id| !is_taken(id)).expect("orders are few")
     }
 
     /// What all orders together mint at the most. Never
     /// more than [`FEN_IN_ALL_MAX`]: that was seen to when they were taken.
     fn fen_at_most(&self) -> u128 {
-        self.taken.iter().map(|(_, order)| order.fen_at_most()).sum()
+        self.taken.iter().map(Order::fen_at_most).sum()
     }
 
     /// How far all orders are, from what the workers published.
     pub fn report(&self, workers: &[WorkerSnapshot]) -> Vec<OrderReport> {
         let sum = |at: usize, field: usize| workers.iter().map(|worker| worker.orders[at][field]).sum();
-        let report = |(at, (id, order)): (usize, &(String, MintOrder))| {
+        let report = |(at, order): (usize, &Order)| {
             let (minted, minted_fen, passed_by): (u64, u64, u64) = (sum(at, 0), sum(at, 1), sum(at, 2));
             OrderReport {
-                id: id.clone(),
+                id: order.id.clone(),
                 rate: order.rate_per_s,
                 total: order.total,
                 fen: format!("{}..{}", order.fen_min, order.fen_max),
@@ -99,50 +98,47 @@ impl Orders {
 mod tests {
     use super::*;
 
-    const ORDER: MintOrder = MintOrder { rate_per_s: 1, total: 2, fen_min: 3, fen_max: 4 };
+    fn order(id: &str, total: u64, fen_max: u64) -> Order {
+        Order::mint(id, 1, total, (1, fen_max))
+    }
 
     #[test]
     fn an_order_is_taken_once_and_other_content_under_its_id_is_refused() {
         let mut orders = Orders::default();
-        assert_eq!(orders.ask("a", ORDER), Asked::New(0));
-        assert_eq!(orders.ask("a", ORDER), Asked::Known(0));
-        assert_eq!(orders.ask("a", MintOrder { total: 3, ..ORDER }), Asked::Conflict);
-        (1..ORDERS_MAX).for_each(|at| assert_eq!(orders.ask(&at.to_string(), ORDER), Asked::New(at)));
-        assert_eq!(orders.ask("one more", ORDER), Asked::Full);
+        assert_eq!(orders.ask(&order("a", 2, 4)), Asked::New(0));
+        assert_eq!(orders.ask(&order("a", 2, 4)), Asked::Known(0));
+        assert_eq!(orders.ask(&order("a", 3, 4)), Asked::Conflict);
+        (1..ORDERS_MAX).for_each(|at| assert_eq!(orders.ask(&order(&at.to_string(), 2, 4)), Asked::New(at)));
+        assert_eq!(orders.ask(&order("one more", 2, 4)), Asked::Full);
     }
 
     /// Expect: every sum of fen that can ever be made fits into 63 bits, the last one exactly.
     #[test]
     fn orders_that_could_overflow_a_sum_of_money_are_not_taken() {
         let mut orders = Orders::default();
-        let half = MintOrder { total: 1 << 61, fen_min: 1, fen_max: 2, ..ORDER };
-        assert_eq!(orders.ask("half", half), Asked::New(0));
-        assert_eq!(orders.ask("other half", half), Asked::TooMuch);
-        assert_eq!(orders.ask("half", half), Asked::Known(0));
-        assert_eq!(
-            orders.ask("worst", MintOrder { total: u64::MAX, fen_max: u64::MAX, ..half }),
-            Asked::TooMuch
-        );
-        let rest = MintOrder { total: (1 << 62) - 1, fen_max: 1, ..half };
-        assert_eq!(orders.ask("rest", rest), Asked::New(1));
-        assert_eq!(orders.ask("one more fen", MintOrder { total: 1, fen_max: 1, ..half }), Asked::TooMuch);
+        assert_eq!(orders.ask(&order("half", 1 << 61, 2)), Asked::New(0));
+        assert_eq!(orders.ask(&order("other half", 1 << 61, 2)), Asked::TooMuch);
+        assert_eq!(orders.ask(&order("half", 1 << 61, 2)), Asked::Known(0));
+        assert_eq!(orders.ask(&order("worst", u64::MAX, u64::MAX)), Asked::TooMuch);
+        assert_eq!(orders.ask(&order("rest", (1 << 62) - 1, 1)), Asked::New(1));
+        assert_eq!(orders.ask(&order("one more fen", 1, 1)), Asked::TooMuch);
     }
 
     #[test]
     fn an_id_that_is_made_is_one_that_nobody_took() {
         let mut orders = Orders::default();
         assert_eq!(orders.free_id(), "order-1");
-        orders.ask("order-1", ORDER);
-        orders.ask("order-3", ORDER);
+        orders.ask(&order("order-1", 2, 4));
+        orders.ask(&order("order-3", 2, 4));
         assert_eq!(orders.free_id(), "order-2");
-        orders.ask("order-2", ORDER);
+        orders.ask(&order("order-2", 2, 4));
         assert_eq!(orders.free_id(), "order-4");
     }
 
     #[test]
     fn a_report_adds_the_workers_up() {
         let mut orders = Orders::default();
-        orders.ask("a", ORDER);
+        orders.ask(&order("a", 2, 4));
         let mut workers = [WorkerSnapshot::default(); 2];
         workers[0].orders[0] = [1, 3, 0];
         assert_eq!(orders.report(&workers)[0].state, "running");

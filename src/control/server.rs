@@ -7,12 +7,13 @@ use super::settings::Settings;
 use super::stats::{IoStats, Sources, Stats, drops};
 use crate::ledger::Memory;
 use crate::net::{self, BindError, BindOptions, MmsgEngine, Steering};
-use crate::set::{Core, MintOrder};
+use crate::set::book::{Book, Order};
+use crate::set::{Beginning, Core, links};
 use crate::telemetry;
 use crate::worker::{
-    self, Clock, Command, SetSnapshot, WorkerHandle, WorkerHangs, WorkerOptions, WorkerSnapshot,
+    self, Clock, Command, Own, SetSnapshot, WorkerHandle, WorkerHangs, WorkerOptions, WorkerSnapshot,
 };
-use rand::SeedableRng as _;
+use rand::{Rng as _, SeedableRng as _};
 use redpkt_proto::keyring::KeyRing;
 use redpkt_proto::{Now, Rng, SESSION_EPOCH_WALL_MS};
 use std::net::SocketAddr;
@@ -30,7 +31,7 @@ pub enum StartError {
     /// The tables do not fit into memory.
     #[error(
         "--sessions {sessions}: the tables take {needed_mib} MiB and {available_mib} MiB of memory are free; \
-         ask for less with --sessions, --accounts or --packets"
+         ask for less with --sessions, --accounts, --packets or --members"
     )]
     Memory {
         /// Sessions asked for.
@@ -74,7 +75,7 @@ pub enum StartError {
 
 /// What the HTTP side, the ticker and the signals share of a running server.
 pub struct Shared {
-    workers: Vec<WorkerHandle>,
+    workers: Vec<WorkerHandle<Memory>>,
     settings: Settings,
     listen: Vec<SocketAddr>,
     io: IoStats,
@@ -125,8 +126,8 @@ impl Server {
             rates: Mutex::default(),
             settings,
         };
-        if let Some(mint) = shared.settings.mint {
-            shared.mint(Some("start"), mint)?;
+        if let Some(mint) = &shared.settings.mint {
+            shared.give_order(mint.clone())?;
         }
         Ok(Server {
             sampler: Sampler::new(shared.started),
@@ -201,15 +202,19 @@ impl Shared {
         self.settings.http.as_ref()?.token.as_deref()
     }
 
-    /// Takes an order to mint, and tells the workers if it is new. Without an id it gets one.
-    pub fn mint(&self, id: Option<&str>, mint: MintOrder) -> Result<Asked, WorkerHangs> {
+    /// Takes an order, and tells the workers if it is new. Without an id it gets one.
+    pub fn give_order(&self, mut order: Order) -> Result<Asked, WorkerHangs> {
         // The lock is held until all workers are told: they count orders in the order they come.
         let mut orders = lock(&self.orders);
-        let id = id.map_or_else(|| orders.free_id(), str::to_owned);
-        let asked = orders.ask(&id, mint);
-        if let Asked::New(_) = asked {
-            self.tell_all(|| Command::Order(mint))?;
-            tracing::info!(id, rate = mint.rate_per_s, total = mint.total, "order to mint taken");
+        if order.id.is_empty() {
+            order.id = orders.free_id();
+        }
+        let asked = orders.ask(&order);
+        if let Asked::New(at) = asked {
+            let Order { id, rate_per_s, total, .. } = &order;
+            tracing::info!(id, rate = rate_per_s, total, "order taken");
+            let order = Arc::new(order);
+            self.tell_all(|| Command::Order { number: at + 1, order: Arc::clone(&order), ticket: 0 })?;
         }
         Ok(asked)
     }
@@ -224,7 +229,7 @@ impl Shared {
         self.tell_all(|| Command::Keys(keys.clone()))
     }
 
-    fn tell_all(&self, command: impl Fn() -> Command) -> Result<(), WorkerHangs> {
+    fn tell_all(&self, command: impl Fn() -> Command<Memory>) -> Result<(), WorkerHangs> {
         self.workers.iter().try_for_each(|worker| worker.command(command()))
     }
 
@@ -271,21 +276,27 @@ fn open_for_business() -> Result<Instant, StartError> {
 fn start_workers(
     settings: &Settings,
     engines: Vec<MmsgEngine>,
-) -> Result<(Vec<WorkerHandle>, Vec<JoinHandle<()>>), StartError> {
+) -> Result<(Vec<WorkerHandle<Memory>>, Vec<JoinHandle<()>>), StartError> {
     use net::Engine as _;
     let wakers: Vec<_> = engines.iter().map(MmsgEngine::waker).collect();
     let handovers = net::mesh(&wakers, RING_DATAGRAMS);
     let mut workers = Vec::new();
     let mut threads = Vec::new();
-    for ((engine, handover), number) in engines.into_iter().zip(handovers).zip(0u32..) {
+    let mesh = links::mesh(engines.len());
+    for (((engine, handover), links), number) in engines.into_iter().zip(handovers).zip(mesh).zip(0u32..) {
         let config = settings.core_config(number);
-        let own_sets = config.own_sets().collect();
+        let own = Own { sets: config.own_sets().collect(), groups: config.own_groups().collect() };
         let keys = settings.keys.clone();
-        let rng = os_seeded_rng().map_err(StartError::Random)?;
+        let mut rng = os_seeded_rng().map_err(StartError::Random)?;
         let core = settings.cores.get(number as usize).copied();
         let options = WorkerOptions { core, idle: settings.idle };
-        let new_core = move |now: Now| Core::new(config, keys, now, rng, |_| Memory::default());
-        let (worker, thread) = worker::start(number, engine, handover, options, new_core, own_sets)
+        let new_core = move |now: Now| {
+            let book = |group| Book::new(group, config.layout, &config.capacity, || rng.next_u64());
+            let groups: Vec<_> =
+                config.own_groups().map(book).map(|book| (book, Memory::default())).collect();
+            Core::new(config, keys, now, rng, Beginning { groups, links })
+        };
+        let (worker, thread) = worker::start(number, engine, handover, options, new_core, own)
             .map_err(|error| StartError::Worker { worker: number, core, error })?;
         workers.push(worker);
         threads.push(thread);

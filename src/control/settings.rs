@@ -1,6 +1,7 @@
 //! What a server is started with, checked.
 
-use crate::set::{Capacity, Config, MintOrder};
+use crate::set::book::Order;
+use crate::set::{Capacity, Config};
 use crate::worker::Idle;
 use redpkt_proto::keyring::KeyRing;
 use redpkt_proto::steer::Layout;
@@ -26,6 +27,10 @@ pub struct Settings {
     pub totals: Totals,
     /// Shakes that a user gets answered in a second; 0 means no limit.
     pub shakes_per_s: u16,
+    /// Packets that a user can win by shaking; 0 means no limit.
+    pub wins_per_user: u32,
+    /// How long a packet can be taken from, in seconds.
+    pub packet_life_s: u32,
     /// How often clients are told to send something, in seconds.
     pub keepalive_s: u16,
     /// After how much silence a session ends, in seconds.
@@ -37,7 +42,7 @@ pub struct Settings {
     /// The HTTP side; `None` for none.
     pub http: Option<super::HttpSettings>,
     /// The order `start`.
-    pub mint: Option<MintOrder>,
+    pub mint: Option<Order>,
     /// A JSON line each second instead of a text line.
     pub json_lines: bool,
 }
@@ -51,6 +56,8 @@ pub struct Totals {
     pub accounts: u64,
     /// Packets.
     pub packets: u64,
+    /// Users that packets are for: winners, and who was invited.
+    pub members: u64,
 }
 
 /// Fen that all orders of a server may mint together: amounts and their sums are kept in 63 bits, so that a
@@ -60,19 +67,25 @@ pub const FEN_IN_ALL_MAX: u128 = i64::MAX as u128;
 /// Answers that may wait for the disk in each group.
 const PROMISES_PER_GROUP: usize = 16_384;
 
+/// Invitations that may be on their way to users of one worker at once.
+const PUSHES_PER_WORKER: usize = 16_384;
+
 impl Settings {
     /// What the core of one worker is told.
     pub fn core_config(&self, worker: u32) -> Config {
-        let Totals { sessions, accounts, packets } = self.totals;
+        let Totals { sessions, accounts, packets, members } = self.totals;
         Config {
             machine: self.machine,
             layout: self.layout,
             worker,
-            capacity: Capacity::of_totals(self.layout.sets, sessions, accounts, packets),
+            capacity: Capacity::of_totals(self.layout.sets, sessions, accounts, packets, members),
             shakes_per_s: self.shakes_per_s,
             keepalive_s: self.keepalive_s,
             idle_s: self.idle_s,
             promises: PROMISES_PER_GROUP,
+            pushes: PUSHES_PER_WORKER,
+            wins_per_user: self.wins_per_user,
+            packet_life_s: self.packet_life_s,
         }
     }
 

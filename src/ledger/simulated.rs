@@ -1,12 +1,11 @@
-//! A ledger whose disk a test holds in its hand: what is durable, what a crash forgets, when it fails.
+//! `memory:` as tests have it: a ledger whose disk is in the test's hand. What is durable, what a crash forgets,
+//! when it fails.
 
 use super::{Ledger, Row};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// For tests and scenarios. Clones share one ledger: a core has one, the test another.
-///
-/// Rows become durable by [`sync`](Self::sync) alone, or at every flush while
-/// [`sync_on_flush`](Self::sync_on_flush) is on.
+/// For scenarios. Clones share one ledger: a core has one, the test another. Rows are durable when the core next
+/// asks, as long as the disk is on.
 #[derive(Clone, Debug)]
 pub struct Simulated(Arc<Mutex<State>>);
 
@@ -14,66 +13,55 @@ pub struct Simulated(Arc<Mutex<State>>);
 struct State {
     rows: Vec<(Row, Option<String>)>,
     durable: usize,
-    /// More than durable only after a failure.
-    on_disk: usize,
+    /// Where turns ended: the rows of one turn become durable together.
+    turns: Vec<usize>,
     commits: u64,
     rows_waiting_max: usize,
+    disk: bool,
     has_failed: bool,
-    sync_on_flush: bool,
 }
 
 impl Default for Simulated {
     fn default() -> Simulated {
-        Simulated::with_rows(Vec::new())
+        Simulated(Arc::new(Mutex::new(State {
+            rows: Vec::new(),
+            durable: 0,
+            turns: Vec::new(),
+            commits: 0,
+            rows_waiting_max: usize::MAX,
+            disk: true,
+            has_failed: false,
+        })))
     }
 }
 
 impl Simulated {
-    /// A ledger that has these rows, all durable: what a restart finds.
-    pub fn with_rows(rows: Vec<(Row, Option<String>)>) -> Simulated {
-        Simulated(Arc::new(Mutex::new(State {
-            durable: rows.len(),
-            on_disk: rows.len(),
-            commits: u64::from(!rows.is_empty()),
-            rows,
-            rows_waiting_max: usize::MAX,
-            has_failed: false,
-            sync_on_flush: false,
-        })))
+    /// Turns the disk on or off. While it is off nothing becomes durable.
+    pub fn set_disk(&self, on: bool) {
+        self.state().disk = on;
     }
 
-    /// Makes every row that was handed in durable, as one commit. A ledger that has failed makes none.
-    pub fn sync(&self) {
-        self.state().sync();
-    }
-
-    /// Whether the core's flush is a sync: a disk that takes no time.
-    pub fn sync_on_flush(&self, on: bool) {
-        self.state().sync_on_flush = on;
-    }
-
-    /// Forgets every row that is not on the disk, as a crash does; what is left, with which the core is made
-    /// anew. A failure is over then.
-    pub fn crash(&self) -> Vec<(Row, Option<String>)> {
-        let mut state = self.state();
-        state.durable = state.on_disk;
-        let durable = state.durable;
-        state.rows.truncate(durable);
-        state.has_failed = false;
-        state.rows.clone()
-    }
-
-    /// From now on nothing becomes durable. Of the rows that waited the first `kept` turn out to be on the
-    /// disk all the same when the ledger is read again, after [`crash`](Self::crash), though nobody was told.
-    pub fn fail(&self, kept: usize) {
-        let mut state = self.state();
-        state.has_failed = true;
-        state.on_disk = (state.durable + kept).min(state.rows.len());
+    /// From now on nothing becomes durable, and the core is told so.
+    pub fn fail(&self) {
+        self.state().has_failed = true;
     }
 
     /// So many rows may wait to become durable.
     pub fn limit_room(&self, rows_waiting_max: usize) {
         self.state().rows_waiting_max = rows_waiting_max;
+    }
+
+    /// Forgets what is not on the disk, as a crash does. There is what was durable, and as many turns more as had
+    /// reached it before anybody was told. The disk is on again, a failure over.
+    pub fn crash(&self, turns_more: usize) {
+        let mut state = self.state();
+        let durable = state.durable;
+        let beyond = state.turns.iter().filter(|end| **end > durable);
+        let durable = beyond.take(turns_more).last().copied().unwrap_or(durable);
+        state.durable = durable;
+        state.rows.truncate(durable);
+        state.turns.retain(|end| *end <= durable);
+        (state.disk, state.has_failed) = (true, false);
     }
 
     /// All rows that were handed in and not forgotten, with their notes.
@@ -85,6 +73,13 @@ impl Simulated {
     pub fn durable_rows(&self) -> Vec<(Row, Option<String>)> {
         let state = self.state();
         state.rows[..state.durable].to_vec()
+    }
+
+    /// Memory for so many rows and turns more, for a test that watches the allocator.
+    pub fn reserve(&self, rows: usize) {
+        let mut state = self.state();
+        state.rows.reserve(rows);
+        state.turns.reserve(rows);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -103,14 +98,6 @@ impl State {
     fn room(&self) -> usize {
         self.rows_waiting_max.saturating_sub(self.rows.len() - self.durable)
     }
-
-    fn sync(&mut self) {
-        if !self.has_failed && self.durable < self.rows.len() {
-            self.commits += 1;
-            self.durable = self.rows.len();
-            self.on_disk = self.durable;
-        }
-    }
 }
 
 impl Ledger for Simulated {
@@ -128,8 +115,9 @@ impl Ledger for Simulated {
 
     fn flush(&mut self) {
         let mut state = self.state();
-        if state.sync_on_flush {
-            state.sync();
+        let rows = state.rows.len();
+        if state.turns.last() != Some(&rows) {
+            state.turns.push(rows);
         }
     }
 
@@ -138,7 +126,12 @@ impl Ledger for Simulated {
     }
 
     fn durable_row(&mut self) -> u64 {
-        self.state().durable as u64
+        let mut state = self.state();
+        if state.disk && !state.has_failed && state.durable < state.rows.len() {
+            state.durable = state.rows.len();
+            state.commits += 1;
+        }
+        state.durable as u64
     }
 
     fn has_failed(&self) -> bool {
@@ -153,41 +146,55 @@ impl Ledger for Simulated {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::sqlite::tests::mint;
+    use crate::ledger::{Account, Kind};
 
-    /// Expect: a row is durable when it was synced, a crash forgets the others, and clones see the same.
-    #[test]
-    fn a_crash_forgets_what_was_not_synced() {
-        let test = Simulated::default();
-        let mut core = test.clone();
-        assert_eq!((core.append(&mint(1, 5)), core.append_noted(&mint(2, 5), "note")), (1, 2));
-        core.flush();
-        assert_eq!((core.durable_row(), core.last_row(), core.commits()), (0, 2, 0));
-        test.sync();
-        core.append(&mint(3, 5));
-        assert_eq!((core.durable_row(), core.last_row(), core.commits()), (2, 3, 1));
-        assert_eq!((test.rows().len(), test.durable_rows().len()), (3, 2));
-        let left = test.crash();
-        assert_eq!(left, [(mint(1, 5), None), (mint(2, 5), Some("note".into()))]);
-        assert_eq!(core.append(&mint(4, 5)), 3, "numbers go on after the last row that is there");
-        test.sync_on_flush(true);
-        core.flush();
-        assert_eq!(core.durable_row(), 3);
+    fn mint(packet: u64) -> Row {
+        Row {
+            kind: Kind::Mint,
+            debit: Account::House,
+            credit: Account::Packet(packet),
+            fen: 5,
+            user: 0,
+            req: 1,
+            packet,
+            wall_ms: 0,
+            other: 0,
+            detail: 0,
+        }
     }
 
-    /// Expect: after a failure nothing becomes durable, and rows that nobody was told of may yet be there.
+    /// Expect: what was told to be durable is there, and of the rest whole turns or nothing.
+    #[test]
+    fn a_crash_forgets_what_was_not_durable() {
+        let test = Simulated::default();
+        let mut core = test.clone();
+        assert_eq!((core.append(&mint(1)), core.append_noted(&mint(2), "note")), (1, 2));
+        core.flush();
+        assert_eq!((core.durable_row(), core.last_row(), core.commits()), (2, 2, 1));
+        test.set_disk(false);
+        for packets in [3..5, 5..8] {
+            packets.for_each(|packet| _ = core.append(&mint(packet)));
+            core.flush();
+        }
+        assert_eq!((core.durable_row(), core.last_row(), test.durable_rows().len()), (2, 7, 2));
+        test.crash(1);
+        assert_eq!((test.rows().len(), core.durable_row()), (4, 4));
+        assert_eq!(test.rows()[1], (mint(2), Some("note".into())));
+        assert_eq!(core.append(&mint(9)), 5, "numbers go on after the last row that is there");
+    }
+
     #[test]
     fn a_failure_is_final_until_the_ledger_is_read_again() {
         let test = Simulated::default();
         let mut core = test.clone();
         test.limit_room(3);
-        (1..=3).for_each(|packet| _ = core.append(&mint(packet, 5)));
+        test.set_disk(false);
+        (1..=3).for_each(|packet| _ = core.append(&mint(packet)));
         assert_eq!(core.room(), 0);
-        test.fail(1);
-        core.append(&mint(4, 5));
-        test.sync();
-        assert!(core.has_failed() && core.durable_row() == 0 && core.last_row() == 4);
-        assert_eq!(test.crash(), [(mint(1, 5), None)]);
-        assert!(!core.has_failed() && core.durable_row() == 1 && core.room() == 3);
+        test.fail();
+        test.set_disk(true);
+        assert!(core.has_failed() && core.durable_row() == 0 && core.last_row() == 3);
+        test.crash(0);
+        assert!(!core.has_failed() && core.durable_row() == 0 && core.room() == 3);
     }
 }

@@ -101,6 +101,13 @@ impl Handover {
         }
     }
 
+    /// Wakes a worker that was told something by another way.
+    pub fn wake(&self, worker: usize) {
+        if let Some(to) = &self.to[worker] {
+            to.waker.wake();
+        }
+    }
+
     /// Takes up to [`BATCH_MAX`] datagrams that others handed over, from all of them in turn; how many.
     pub fn recv(&mut self) -> usize {
         self.arrived = 0;

@@ -1,8 +1,9 @@
 //! What a core is told at its start.
 
-use super::accounts::Accounts;
-use super::packets::Packets;
+use super::book::{Accounts, Packets};
+use super::invites::Invites;
 use super::promises::Promises;
+use super::pushes::Pushes;
 use super::sessions::Sessions;
 use redpkt_proto::steer::Layout;
 
@@ -25,6 +26,12 @@ pub struct Config {
     pub idle_s: u16,
     /// Answers that may wait for the disk in each group.
     pub promises: usize,
+    /// Invitations that may be on their way to users of this worker at once.
+    pub pushes: usize,
+    /// Packets that a user can win by shaking; 0 means no limit.
+    pub wins_per_user: u32,
+    /// How long a packet can be taken from, in seconds.
+    pub packet_life_s: u32,
 }
 
 /// Records of each table in one SET.
@@ -36,13 +43,20 @@ pub struct Capacity {
     pub accounts: usize,
     /// Packets.
     pub packets: usize,
+    /// Users that packets are for: winners, and who was invited.
+    pub members: usize,
+    /// Invitations of users, until they are taken up.
+    pub invites: usize,
 }
+
+/// A packet with the most shares finds room in every SET.
+const MEMBERS_MIN: u64 = 1_024;
 
 impl Capacity {
     /// Room in each of `sets` SETs so that `sessions` and `accounts` uniformly hashed users surely fit:
     /// the mean and six standard deviations (of a binomial distribution, at most √mean). Packets are
     /// dealt round-robin and need no room to spare.
-    pub fn of_totals(sets: u32, sessions: u64, accounts: u64, packets: u64) -> Capacity {
+    pub fn of_totals(sets: u32, sessions: u64, accounts: u64, packets: u64, members: u64) -> Capacity {
         let hashed = |total: u64| {
             if sets == 1 {
                 return total as usize;
@@ -54,13 +68,21 @@ impl Capacity {
             sessions: hashed(sessions),
             accounts: hashed(accounts),
             packets: packets.div_ceil(u64::from(sets)) as usize,
+            members: members.div_ceil(u64::from(sets)).max(MEMBERS_MIN) as usize,
+            invites: hashed(members),
         }
+    }
+
+    /// Bytes that one SET's part of a book takes.
+    fn book_bytes(&self) -> usize {
+        Accounts::bytes(self.accounts)
+            + Packets::bytes(self.packets, self.members)
+            + Invites::bytes(self.invites)
     }
 
     /// Bytes that all tables of `sets` such SETs take.
     pub fn bytes(&self, sets: usize) -> usize {
-        Sessions::bytes(sets, self.sessions)
-            + sets * (Accounts::bytes(self.accounts) + Packets::bytes(self.packets))
+        Sessions::bytes(sets, self.sessions) + sets * self.book_bytes()
     }
 }
 
@@ -81,6 +103,7 @@ impl Config {
     pub fn bytes(&self) -> usize {
         self.capacity.bytes(self.own_sets().count())
             + self.own_groups().count() * Promises::bytes(self.promises)
+            + Pushes::bytes(self.pushes)
     }
 }
 
@@ -90,7 +113,7 @@ mod tests {
 
     #[test]
     fn a_million_users_fit_into_their_sets() {
-        let capacity = Capacity::of_totals(256, 1_000_000, 1_000, 1_000);
+        let capacity = Capacity::of_totals(256, 1_000_000, 1_000, 1_000, 1_000);
         assert_eq!(capacity.sessions, 4_282); // 3,906.25 + 6 × 62.5
         assert_eq!(capacity.packets, 4);
         let layout = Layout { sets: 256, groups: 2, workers: 1 };
@@ -101,6 +124,6 @@ mod tests {
 
     #[test]
     fn one_set_needs_no_room_to_spare() {
-        assert_eq!(Capacity::of_totals(1, 1_000, 10, 10).sessions, 1_000);
+        assert_eq!(Capacity::of_totals(1, 1_000, 10, 10, 10).sessions, 1_000);
     }
 }

@@ -1,23 +1,27 @@
 //! One worker's core: the way of a batch through it.
 
-use super::accounts::Accounts;
+use super::book::Book;
 use super::config::Config;
 use super::counters::{Counters, Drop};
 use super::hardware::Hardware;
-use super::mint::{MintOrder, MintProgress, RunningOrder};
-use super::packets::Packets;
-use super::promises::{Promise, Promises};
+use super::links::{Delivery, Links};
+use super::mint::Inviting;
+use super::promises::Promises;
+use super::pushes::Pushes;
 use super::rate::ShakeRate;
+use super::requests::Sending;
 use super::sessions::{Sessions, SlotId};
-use crate::ledger::Ledger;
+use super::settle::Done;
+use crate::ledger::{Ledger, Row};
+use arrayvec::ArrayVec;
 use rand::Rng as _;
-use redpkt_proto::body::{Body, Refusal, RefusalCode};
+use redpkt_proto::body::{Body, PacketId, Refusal, RefusalCode};
 use redpkt_proto::cookie::CookieJar;
 use redpkt_proto::frame::VERSION;
 use redpkt_proto::keyring::KeyRing;
-use redpkt_proto::seal;
 use redpkt_proto::steer::Layout;
 use redpkt_proto::{Direction, Frame, Header, Now, Op, Path, Rng};
+use std::collections::VecDeque;
 
 /// One datagram of a batch: its frames are opened, and answered, in place.
 pub struct Job<'a> {
@@ -44,19 +48,72 @@ pub struct SetStats {
     pub pool_fen: u64,
 }
 
-/// A SET's money.
-pub(super) struct Set {
-    pub(super) number: u32,
+/// Where the money of a SET is.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
     /// Position of its group among the worker's own.
     pub(super) group: usize,
-    pub(super) accounts: Accounts,
-    pub(super) packets: Packets,
+    /// Its position among the group's SETs.
+    pub(super) at: usize,
+    /// Its number.
+    pub(super) number: u32,
 }
 
-/// A group's ledger, and the answers that wait for it.
+/// A group's memory, its ledger, and what waits for that.
 pub(super) struct Group<L> {
+    pub(super) book: Book,
     pub(super) ledger: L,
     pub(super) promises: Promises,
+    /// Whether a write has failed: its money has stopped until it is rebuilt from its journal.
+    pub(super) has_failed: bool,
+    /// Rows that were durable when that was last looked at.
+    pub(super) durable_rows: u64,
+    /// Questions of its users that other groups have not answered.
+    pub(super) questions_out: usize,
+    /// The house packet whose recipients are being invited.
+    pub(super) inviting: Option<Inviting>,
+}
+
+impl<L: Ledger> Group<L> {
+    fn new(book: Book, ledger: L, promises: usize) -> Group<L> {
+        Group {
+            book,
+            ledger,
+            promises: Promises::new(promises),
+            has_failed: false,
+            durable_rows: 0,
+            questions_out: 0,
+            inviting: None,
+        }
+    }
+
+    /// Whether so many rows can be written, and promises made.
+    pub(super) fn has_room(&self, rows: usize, promises: usize) -> bool {
+        self.ledger.room() >= rows && self.promises.room() >= promises
+    }
+
+    /// Does what a row says, and writes it; its number.
+    pub(super) fn write(&mut self, row: &Row) -> u64 {
+        self.book.apply(row, None).expect("a row is decided from the book that it is applied to");
+        self.ledger.append(row)
+    }
+
+    /// The same, of a row with a note.
+    pub(super) fn write_noted(&mut self, row: &Row, note: &str) -> u64 {
+        self.book.apply(row, Some(note)).expect("a row is decided from the book that it is applied to");
+        self.ledger.append_noted(row, note)
+    }
+}
+
+/// Outcomes for the operator that wait to be fetched.
+const DONE_MAX: usize = 256;
+
+/// What a core begins with: a book for each group, as its journal says, and the ledgers behind them.
+pub struct Beginning<L> {
+    /// Of each of the worker's groups, ascending.
+    pub groups: Vec<(Book, L)>,
+    /// To and from the other workers.
+    pub links: Links,
 }
 
 /// What a batch knows of one of its datagrams.
@@ -92,59 +149,66 @@ pub struct Core<L> {
     /// Under which server randoms are made: lives as long as the process.
     pub(super) random_secret: [u8; 32],
     pub(super) sessions: Sessions,
-    pub(super) sets: Vec<Set>,
+    /// By position of a SET among the worker's own.
+    pub(super) places: Vec<Place>,
     pub(super) groups: Vec<Group<L>>,
+    pub(super) links: Links,
+    pub(super) pushes: Pushes,
+    pub(super) sending: Option<Sending>,
+    pub(super) done: ArrayVec<Done, DONE_MAX>,
+    /// Of rebuilt groups, to be brought to others.
+    pub(super) owed: VecDeque<Delivery>,
     pub(super) shake_rate: ShakeRate,
     pub(super) counters: Counters,
     pub(super) position_of_set: Vec<u32>,
-    pub(super) orders: Vec<RunningOrder>,
     pub(super) rng: Rng,
-    load_level: u8,
+    pub(super) returns_at: (usize, usize),
+    pub(super) returned_ns: u64,
+    pub(super) recount_at: usize,
+    pub(super) recounted_ns: u64,
+    pub(super) load_level: u8,
     swept_ns: u64,
     found: Vec<Found>,
 }
 
 impl<L: Ledger> Core<L> {
-    /// A core for the SETs of `config.worker`, with all its memory in place. `new_ledger` is asked once for
-    /// each of its groups.
-    pub fn new(
-        config: Config,
-        keys: KeyRing,
-        now: Now,
-        mut rng: Rng,
-        mut new_ledger: impl FnMut(u32) -> L,
-    ) -> Core<L> {
-        let numbers: Vec<u32> = config.own_sets().collect();
-        let groups: Vec<u32> = config.own_groups().collect();
+    /// A core for the SETs of `config.worker`, with all its memory in place.
+    pub fn new(config: Config, keys: KeyRing, now: Now, mut rng: Rng, beginning: Beginning<L>) -> Core<L> {
+        let Beginning { groups, links } = beginning;
+        assert!(groups.iter().map(|(book, _)| book.group()).eq(config.own_groups()), "a worker's own groups");
         let mut position_of_set = vec![NOT_OWN; config.layout.sets as usize];
-        for (position, number) in numbers.iter().enumerate() {
-            position_of_set[*number as usize] = position as u32;
-        }
-        let sets = numbers.iter().map(|number| {
-            let group = config.layout.group_of(*number);
-            Set {
-                number: *number,
-                group: groups.iter().position(|own| *own == group).expect("a worker owns its SETs' groups"),
-                accounts: Accounts::new(config.capacity.accounts, rng.next_u64()),
-                packets: Packets::new(config.capacity.packets, rng.next_u64()),
+        let place = |(position, number): (usize, u32)| {
+            position_of_set[number as usize] = position as u32;
+            let group = config.layout.group_of(number);
+            Place {
+                group: (group / config.layout.workers) as usize,
+                at: (number / config.layout.groups) as usize,
+                number,
             }
-        });
-        let sets = sets.collect();
+        };
+        let places: Vec<Place> = config.own_sets().enumerate().map(place).collect();
         let mut random_secret = [0; 32];
         rng.fill_bytes(&mut random_secret);
-        let group =
-            |group: &u32| Group { ledger: new_ledger(*group), promises: Promises::new(config.promises) };
+        let group = |(book, ledger)| Group::new(book, ledger, config.promises);
         Core {
             cookies: CookieJar::new(now, &mut rng),
             random_secret,
-            sessions: Sessions::new(numbers.len(), config.capacity.sessions, rng.next_u64()),
-            sets,
-            groups: groups.iter().map(group).collect(),
+            sessions: Sessions::new(places.len(), config.capacity.sessions, rng.next_u64()),
+            places,
+            groups: groups.into_iter().map(group).collect(),
+            links,
+            pushes: Pushes::new(config.pushes),
+            sending: None,
+            done: ArrayVec::new(),
+            owed: VecDeque::new(),
             shake_rate: ShakeRate::new(config.shakes_per_s),
             counters: Counters::default(),
             position_of_set,
-            orders: Vec::with_capacity(super::ORDERS_MAX),
             rng,
+            returns_at: (0, 0),
+            returned_ns: now.mono_ns,
+            recount_at: 0,
+            recounted_ns: now.mono_ns,
             load_level: 0,
             swept_ns: now.mono_ns,
             found: Vec::with_capacity(64),
@@ -179,34 +243,27 @@ impl<L: Ledger> Core<L> {
         self.found = found;
     }
 
-    /// Hands out the answers that have become durable, sealed, each for the path of its request.
-    pub fn settle(&mut self, mut send: impl FnMut(&Path, &Frame)) {
-        for group in &mut self.groups {
-            let durable = group.ledger.durable_row();
-            while let Some(promise) = group.promises.pop_durable(durable) {
-                let slot = self.sessions.get_mut(promise.id);
-                if slot.user != promise.user || slot.number != promise.session_number {
-                    continue;
-                }
-                let Promise { op, flags, .. } = promise;
-                let Some(mut frame) = slot.frame(op, flags, self.load_level, &promise.answer) else {
-                    continue;
-                };
-                seal::seal(&slot.key, &mut frame);
-                self.counters.frames_out += 1;
-                send(&promise.path, &frame);
-            }
-        }
+    /// What time and the other workers bring, and what has become durable: to be called after every batch, and some
+    /// hundred times a second at least while something is due. A bounded piece of each.
+    ///
+    /// Returns whether there is more to do right now.
+    pub fn turn(&mut self, now: Now, mut send: impl FnMut(&Path, &Frame)) -> bool {
+        let more = self.take_messages(now, &mut send);
+        self.bring_owed(now);
+        let due = self.tick(now);
+        let more = self.settle(now, &mut send) | more;
+        let more = self.push_due(now, &mut send) | more;
+        self.groups.iter_mut().for_each(|group| group.ledger.flush());
+        more | due
     }
 
-    /// What time brings: packets that are due, sessions that were idle too long, a new cookie secret.
-    /// A bounded piece of each; to be called after every batch, and some hundred times a second at least
-    /// while something is due.
-    ///
-    /// Returns whether more is due right now than one tick does.
+    /// What time brings: packets that are due, and those whose time is over; sessions that were idle too long; a new
+    /// cookie secret. Returns whether more is due right now than one tick does.
     pub fn tick(&mut self, now: Now) -> bool {
         self.cookies.rotate(now, &mut self.rng);
         self.sweep(now);
+        self.return_expired(now);
+        self.recount(now);
         self.mint_due(now)
     }
 
@@ -227,13 +284,6 @@ impl<L: Ledger> Core<L> {
         }
     }
 
-    /// Takes an order to mint, which begins now. All workers get the same orders in the same order.
-    pub fn add_order(&mut self, order: MintOrder, now: Now) {
-        assert!(self.orders.len() < super::ORDERS_MAX, "the control plane counts the orders");
-        let first = self.orders.iter().fold(0, |sum: u64, running| sum.wrapping_add(running.order.total));
-        self.orders.push(RunningOrder::new(order, first, now));
-    }
-
     /// Whether answers wait for the ledger.
     pub fn has_promises(&self) -> bool {
         self.groups.iter().any(|group| !group.promises.is_empty())
@@ -242,11 +292,6 @@ impl<L: Ledger> Core<L> {
     /// How SETs are divided.
     pub fn layout(&self) -> &Layout {
         &self.config.layout
-    }
-
-    /// How far each order is, in the order they were added.
-    pub fn orders(&self) -> impl Iterator<Item = MintProgress> {
-        self.orders.iter().map(|running| running.progress)
     }
 
     /// From now on tickets are checked with these keys. Sessions go on.
@@ -266,18 +311,61 @@ impl<L: Ledger> Core<L> {
 
     /// What there is in each SET of this worker.
     pub fn set_stats(&self) -> impl Iterator<Item = SetStats> {
-        self.sets.iter().enumerate().map(|(position, set)| SetStats {
-            set: set.number,
-            sessions: u64::from(self.sessions.live(position as u32)),
-            accounts: set.accounts.count() as u64,
-            pool_packets: set.packets.pool_packets() as u64,
-            pool_fen: set.packets.pool_fen(),
+        (0..).zip(&self.places).map(|(position, place)| {
+            let set = &self.groups[place.group].book.sets()[place.at];
+            SetStats {
+                set: place.number,
+                sessions: u64::from(self.sessions.live(position)),
+                accounts: set.accounts.count() as u64,
+                pool_packets: set.packets.pool_packets() as u64,
+                pool_fen: set.packets.pool_fen(),
+            }
         })
     }
 
-    /// The ledgers of this worker's groups.
-    pub fn ledgers(&self) -> impl Iterator<Item = &L> {
-        self.groups.iter().map(|group| &group.ledger)
+    /// The books of this worker's groups.
+    pub fn books(&self) -> impl Iterator<Item = &Book> {
+        self.groups.iter().map(|group| &group.book)
+    }
+
+    /// The workers that were told something since the last call: they are to be waked.
+    pub fn told_workers(&mut self) -> impl Iterator<Item = u32> {
+        self.links.take_pushed()
+    }
+
+    /// Gives up the rings to the other workers, which then ask nothing more of this one.
+    pub fn close_links(&mut self) {
+        self.links = Links::default();
+    }
+
+    /// What became of what the operator asked for, since the last call.
+    pub fn take_done(&mut self) -> impl Iterator<Item = Done> {
+        self.done.drain(..)
+    }
+
+    /// Where the money of a session's SET is.
+    #[inline]
+    pub(super) fn place(&self, id: SlotId) -> Place {
+        self.places[id.set as usize]
+    }
+
+    /// Position of the group of a packet that lives on this worker.
+    pub(super) fn group_of_packet(&self, packet: u64) -> usize {
+        self.group_of_set(PacketId::from_u64(packet).set.into())
+    }
+
+    /// Position of the group of a user of this worker.
+    pub(super) fn group_of_user(&self, user: u64) -> usize {
+        self.group_of_set(self.config.layout.set_of(user))
+    }
+
+    pub(super) fn group_of_set(&self, set: u32) -> usize {
+        (self.config.layout.group_of(set) / self.config.layout.workers) as usize
+    }
+
+    /// When the time of a packet that is made now is over, in seconds since 1970.
+    pub(super) fn expiry_s(&self, now: Now) -> u32 {
+        (now.wall_s() + u64::from(self.config.packet_life_s)).min(u32::MAX.into()) as u32
     }
 
     /// The memory of all session slots, for the kernel's advice on huge pages.

@@ -1,5 +1,6 @@
 //! What the core counts.
 
+use redpkt_proto::Op;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Why a datagram, or a frame of it, was dropped or refused.
@@ -30,13 +31,15 @@ pub enum Drop {
     TicketKey,
     /// A table is full: sessions, accounts, or answers that wait for the disk.
     Full,
-    /// A shake, a repeated request, a refused open or a join that came too soon.
+    /// A shake, a repeated request, a refused request or a join that came too soon.
     Rate,
+    /// A request about money in a group whose journal has failed.
+    Ledger,
 }
 
 impl Drop {
     /// Every reason, in the order of its number.
-    pub const ALL: [Drop; 13] = [
+    pub const ALL: [Drop; 14] = [
         Drop::Length,
         Drop::Version,
         Drop::Op,
@@ -50,6 +53,7 @@ impl Drop {
         Drop::TicketKey,
         Drop::Full,
         Drop::Rate,
+        Drop::Ledger,
     ];
 
     /// Its name in `/stats.json`.
@@ -68,6 +72,7 @@ impl Drop {
             Drop::TicketKey => "ticket_key",
             Drop::Full => "full",
             Drop::Rate => "rate",
+            Drop::Ledger => "ledger",
         }
     }
 }
@@ -92,6 +97,26 @@ pub struct Counters {
     pub open_empty: u64,
     /// What opens took, in fen.
     pub open_fen: u64,
+    /// Packets that users made for others.
+    pub sends: u64,
+    /// Users that were invited by others to what is left of a packet.
+    pub shares: u64,
+    /// Shares that were claimed.
+    pub grabs: u64,
+    /// Sends, shares and grabs that were refused.
+    pub refused: u64,
+    /// Invitations that were pushed to users, each time.
+    pub invites_pushed: u64,
+    /// Invitations that found no room, and are not told.
+    pub invites_lost: u64,
+    /// Packets whose time was over before they were empty.
+    pub expired: u64,
+    /// What went back from them, in fen.
+    pub returned_fen: u64,
+    /// Answers that could not be made durable.
+    pub outcome_unknown: u64,
+    /// SETs whose accounts and packets were counted and were not what the rows say: a bug.
+    pub miscounted: u64,
     /// Requests that were answered again as before.
     pub repeated: u64,
     /// Sessions that began.
@@ -109,6 +134,28 @@ impl Counters {
     #[inline]
     pub fn drop(&mut self, reason: Drop) {
         self.drops[reason as usize] += 1;
+    }
+
+    /// Counts a request about a packet that was executed.
+    #[inline]
+    pub fn done(&mut self, op: Op, fen: u64) {
+        match op {
+            Op::Open => {
+                self.open_ok += 1;
+                self.open_fen += fen;
+            }
+            Op::Share => self.shares += 1,
+            _ => self.grabs += 1,
+        }
+    }
+
+    /// Counts a request that was refused for good.
+    pub fn refused(&mut self, op: Op) {
+        if op == Op::Open {
+            self.open_empty += 1;
+        } else {
+            self.refused += 1;
+        }
     }
 
     /// Drops for this reason.

@@ -75,6 +75,8 @@ impl<L: Ledger> Core<L> {
         let (_, key) = self.session_key(&secret, user, &join.client_random, number);
         self.sessions.get_mut(id).begin(number, key, job.path, now);
         self.counters.joins += 1;
+        let user = self.sessions.get(id).user;
+        self.push_to_newcomer(now, user);
         self.welcome(now, job, &secret, id, &join.client_random);
     }
 

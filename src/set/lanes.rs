@@ -52,7 +52,24 @@ impl Lanes {
 
 /// Whether a client may send this op in a session.
 fn is_session_op(op: u8) -> bool {
-    matches!(Op::from_wire(op), Some(Op::Shake | Op::Open | Op::Keepalive | Op::PathOk))
+    matches!(
+        Op::from_wire(op),
+        Some(
+            Op::Shake
+                | Op::Open
+                | Op::Keepalive
+                | Op::PathOk
+                | Op::Send
+                | Op::SendMore
+                | Op::Share
+                | Op::Grab
+                | Op::Balance
+                | Op::History
+                | Op::Invites
+                | Op::InviteOk
+                | Op::Ask
+        )
+    )
 }
 
 impl<L: Ledger> Core<L> {
@@ -128,7 +145,7 @@ impl<L: Ledger> Core<L> {
             _ => hardware.open(&asked.keys(&self.sessions), &mut asked.frames),
         };
         let lanes = asked.at.iter().zip(&asked.frames).zip(authentic).take(asked.len);
-        for ((&At { job, id, .. }, frame), authentic) in lanes {
+        for ((&At { job, frame: frame_at, id }, frame), authentic) in lanes {
             let window = &mut self.sessions.get_mut(id).replay;
             let seq = frame.header.seq.get();
             if !authentic {
@@ -142,7 +159,8 @@ impl<L: Ledger> Core<L> {
             }
             window.accept(seq);
             let job_of_frame = &mut jobs[job];
-            if let Some(reply) = self.handle_frame(now, &job_of_frame.path, id, frame) {
+            let behind = &job_of_frame.frames[frame_at + 1..];
+            if let Some(reply) = self.handle_frame(now, &job_of_frame.path, id, frame, behind) {
                 // Replies are written over frames that were taken out: there are never more of them.
                 let at = At { job, frame: job_of_frame.replies, id };
                 job_of_frame.replies += 1;

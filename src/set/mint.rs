@@ -1,163 +1,180 @@
-//! The mint: makes packets for shaking at a rate, round-robin over the SETs.
+//! Making the packets of the operator's orders: for shaking, or for users drawn among those who are here.
 //!
-//! Packet `j` of an order is due `j / rate` seconds after its start. Packets go to the SETs in turn, each
-//! order beginning where the one before ends. Every worker counts through all of them and makes those of
-//! its own SETs, so workers need not speak.
+//! Packets go to the SETs in turn, each order beginning where the one before ends. Every group counts through all
+//! of an order's packets and makes those of its own SETs, so groups need not speak.
 
-use super::core::{Core, NOT_OWN};
-use crate::ledger::{Account, Kind, Ledger, Row};
+use super::book::What;
+use super::core::Core;
+use super::requests::invitation_row;
+use crate::ledger::{Account, Kind, Ledger, Row, Terms};
+use arrayvec::ArrayVec;
 use rand::RngExt as _;
 use redpkt_proto::Now;
 use redpkt_proto::body::PacketId;
 
-/// Orders that a server can take in its life.
-pub const ORDERS_MAX: usize = 32;
-
-/// Packets looked at in one tick, of all orders: a wave is worked off in pieces, between batches.
+/// Packets looked at in one tick, of all orders of a group: a wave is worked off in pieces, between batches.
 const STEPS_PER_TICK: u64 = 4_096;
 
-/// An order to mint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MintOrder {
-    /// Packets per second, at least 1.
-    pub rate_per_s: u32,
-    /// Packets in all.
-    pub total: u64,
-    /// The least that a packet holds, in fen, at least 1.
-    pub fen_min: u64,
-    /// The most that a packet holds, in fen.
-    pub fen_max: u64,
-}
+/// Recipients that a house packet is given in one go; more are invited piece by piece.
+const RECIPIENTS_PER_TICK: usize = 256;
 
-impl MintOrder {
-    /// Fen that it makes at the most.
-    pub fn fen_at_most(&self) -> u128 {
-        u128::from(self.total) * u128::from(self.fen_max)
-    }
-}
+/// Slots that are looked at for each recipient before the packet is given up.
+const DRAWS_PER_RECIPIENT: u32 = 64;
 
-/// How far an order is, as far as this worker's SETs go.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MintProgress {
-    /// Packets made.
-    pub packets: u64,
-    /// What they hold, in fen.
-    pub fen: u64,
-    /// Packets that were due in a SET without room, and were not made.
-    pub passed_by: u64,
-}
-
-/// An order under way.
-#[derive(Clone, Copy, Debug)]
-pub struct RunningOrder {
-    /// What was ordered.
-    pub order: MintOrder,
-    /// What came of it here.
-    pub progress: MintProgress,
-    /// Packets of all orders before it: where its round over the SETs begins.
-    pub first: u64,
-    start_ns: u64,
-    next: u64,
-}
-
-impl RunningOrder {
-    /// An order that begins now, of which nothing is done yet.
-    pub fn new(order: MintOrder, first: u64, now: Now) -> RunningOrder {
-        RunningOrder { order, progress: MintProgress::default(), first, start_ns: now.mono_ns, next: 0 }
-    }
-
-    /// The packets that are due and were not looked at yet, at most `steps`; they count as looked at.
-    fn take_due(&mut self, now: Now, steps: u64) -> std::ops::Range<u64> {
-        let from = self.next;
-        if from < self.order.total {
-            let elapsed_ns = now.mono_ns.saturating_sub(self.start_ns);
-            let due = u128::from(elapsed_ns) * u128::from(self.order.rate_per_s) / 1_000_000_000;
-            // The first is due at once.
-            let due = u64::try_from(due + 1).unwrap_or(u64::MAX).min(self.order.total);
-            self.next = due.min(from + steps).max(from);
-        }
-        from..self.next
-    }
+/// A house packet whose recipients are not all invited yet.
+pub(super) struct Inviting {
+    send: Row,
+    left: u32,
+    /// Where the search for recipients goes on: a SET's position and a slot.
+    at: (u32, u32),
+    /// SETs that were not gone through.
+    sets_left: u32,
 }
 
 impl<L: Ledger> Core<L> {
     /// Makes the packets that are due in this worker's SETs; whether more are due than one tick makes.
     pub(super) fn mint_due(&mut self, now: Now) -> bool {
-        let mut steps = STEPS_PER_TICK;
-        for at in 0..self.orders.len() {
-            let due = self.orders[at].take_due(now, steps);
-            steps -= due.end - due.start;
-            for packet in due {
-                self.mint_one(now, at, packet);
+        let mut more = false;
+        for group in 0..self.groups.len() {
+            if self.groups[group].has_failed {
+                continue;
+            }
+            if self.groups[group].inviting.is_some() {
+                more |= self.invite_on(now, group);
+                continue;
+            }
+            let mut steps = STEPS_PER_TICK;
+            for order in 0..self.groups[group].book.orders().len() {
+                let due = self.groups[group].book.order_mut(order).due(now, steps);
+                for packet in due {
+                    self.groups[group].book.order_mut(order).next = packet + 1;
+                    steps -= 1;
+                    self.make(now, group, order, packet);
+                    if self.groups[group].inviting.is_some() {
+                        break;
+                    }
+                }
+            }
+            more |= steps == 0;
+        }
+        more
+    }
+
+    /// Makes one packet of an order, if its SET is one of the group's.
+    fn make(&mut self, now: Now, group: usize, order: usize, packet: u64) {
+        let running = &self.groups[group].book.orders()[order];
+        let set = (running.first.wrapping_add(packet) % u64::from(self.config.layout.sets)) as u32;
+        if self.config.layout.group_of(set) != self.groups[group].book.group() {
+            return;
+        }
+        if !self.make_here(now, group, order, packet, set) {
+            self.groups[group].book.order_mut(order).progress.passed_by += 1;
+        }
+    }
+
+    fn make_here(&mut self, now: Now, at: usize, order: usize, packet: u64, set: u32) -> bool {
+        let expiry_s = self.expiry_s(now);
+        let group = &self.groups[at];
+        let running = &group.book.orders()[order];
+        let (order_number, shares, equal) = (order as u64 + 1, running.order.shares, running.order.equal);
+        let fen_max = running.order.fen_max.min(running.budget_fen);
+        if fen_max < running.order.fen_min {
+            return false;
+        }
+        let fen = self.rng.random_range(running.order.fen_min..=fen_max);
+        let (kind, recipients) = match running.order.what {
+            What::Mint => (Kind::Mint, 0),
+            What::Send { recipients } => (Kind::Send, recipients),
+        };
+        let at_once = recipients.min(RECIPIENTS_PER_TICK as u32) as usize;
+        let packets = &group.book.set(set).packets;
+        if !packets.has_room(recipients as usize) || !group.has_room(1 + at_once, at_once) {
+            return false;
+        }
+        let id = PacketId { machine: self.config.machine, set: set as u16, number: packets.next_number() };
+        let id = id.to_u64();
+        let row = Row {
+            kind,
+            debit: Account::House,
+            credit: Account::Packet(id),
+            fen,
+            user: 0,
+            req: order_number,
+            packet: id,
+            wall_ms: now.wall_ms,
+            other: packet,
+            detail: Terms { shares, equal, expiry_s }.to_detail(),
+        };
+        if recipients as usize <= RECIPIENTS_PER_TICK {
+            let Some(recipients) = self.draw(set, recipients as usize) else { return false };
+            let last = self.write_send(at, &row, &recipients);
+            for recipient in recipients {
+                self.promise_invitation(id, recipient, 0, last);
+            }
+        } else {
+            self.groups[at].write(&row);
+            let position = self.position_of_set[set as usize];
+            let sets_left = self.sessions.sets();
+            self.groups[at].inviting =
+                Some(Inviting { send: row, left: recipients, at: (position, 0), sets_left });
+        }
+        true
+    }
+
+    /// Users with a session on this worker, each once, drawn from the SET first and then from those that follow.
+    /// `None` if not enough were found.
+    fn draw(&mut self, set: u32, count: usize) -> Option<ArrayVec<u64, RECIPIENTS_PER_TICK>> {
+        let mut users = ArrayVec::new();
+        let mut position = self.position_of_set[set as usize];
+        let draws = DRAWS_PER_RECIPIENT * count as u32;
+        let positions = self.sessions.sets();
+        for draw in 0..draws {
+            // A SET whose sessions were drawn without enough luck is left for the next one.
+            if draw > 0 && draw % DRAWS_PER_RECIPIENT.div_ceil(4) == 0 {
+                position = (position + 1) % positions;
+            }
+            if users.len() == count {
+                break;
+            }
+            let at = self.rng.random();
+            if let Some(user) = self.sessions.user_near(position, at)
+                && !users.contains(&user)
+            {
+                users.push(user);
             }
         }
-        steps == 0
+        (users.len() == count).then_some(users)
     }
 
-    /// Makes one packet of an order, if its SET is this worker's.
-    fn mint_one(&mut self, now: Now, order: usize, packet: u64) {
-        let running = &mut self.orders[order];
-        let set = running.first.wrapping_add(packet) % u64::from(self.config.layout.sets);
-        let position = self.position_of_set[set as usize];
-        if position == NOT_OWN {
-            return;
+    /// Invites the next of many recipients of a house packet, in the order of their slots; whether there are more.
+    fn invite_on(&mut self, now: Now, group: usize) -> bool {
+        let Some(mut inviting) = self.groups[group].inviting.take() else { return false };
+        let mut invited = 0;
+        let mut looked_at = 0;
+        while inviting.left > 0 && invited < RECIPIENTS_PER_TICK && self.groups[group].has_room(1, 1) {
+            let (position, slot) = inviting.at;
+            if inviting.sets_left == 0 || looked_at > 4 * RECIPIENTS_PER_TICK {
+                break;
+            }
+            looked_at += 1;
+            if slot >= self.sessions.top(position) {
+                inviting.at = ((position + 1) % self.sessions.sets(), 0);
+                inviting.sets_left -= 1;
+                continue;
+            }
+            inviting.at = (position, slot + 1);
+            let Some(user) = self.sessions.user_near(position, slot) else { continue };
+            let Row { packet, .. } = inviting.send;
+            let row = Row { wall_ms: now.wall_ms, ..invitation_row(&inviting.send, user) };
+            let row = self.groups[group].write(&row);
+            self.promise_invitation(packet, user, 0, row);
+            inviting.left -= 1;
+            invited += 1;
         }
-        let set = &mut self.sets[position as usize];
-        let ledger = &mut self.groups[set.group].ledger;
-        if !set.packets.has_room() || ledger.room() == 0 {
-            running.progress.passed_by += 1;
-            return;
+        let is_over = inviting.left == 0 || inviting.sets_left == 0;
+        if !is_over {
+            self.groups[group].inviting = Some(inviting);
         }
-        let fen = self.rng.random_range(running.order.fen_min..=running.order.fen_max);
-        let number = set.packets.mint(fen).expect("room was asked for");
-        let id = PacketId { machine: self.config.machine, set: set.number as u16, number };
-        ledger.append(&Row {
-            debit: Account::House,
-            credit: Account::Packet(id.to_u64()),
-            fen,
-            kind: Kind::Mint,
-            user: 0,
-            req: 0,
-            packet: id.to_u64(),
-            wall_ms: now.wall_ms,
-            other: 0,
-            detail: 0,
-        });
-        running.progress.packets += 1;
-        running.progress.fen += fen;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const START: Now = Now { mono_ns: 5_000_000_000, wall_ms: 0 };
-
-    fn running(rate_per_s: u32, total: u64) -> RunningOrder {
-        RunningOrder::new(MintOrder { rate_per_s, total, fen_min: 1, fen_max: 1 }, 0, START)
-    }
-
-    fn after_ms(ms: u64) -> Now {
-        START.plus_ns(ms * 1_000_000)
-    }
-
-    #[test]
-    fn an_order_comes_at_its_rate_from_its_start_and_ends_at_its_total() {
-        let mut order = running(200, 5);
-        assert_eq!(order.take_due(after_ms(0), 100), 0..1);
-        assert_eq!(order.take_due(after_ms(4), 100), 1..1);
-        assert_eq!(order.take_due(after_ms(10), 100), 1..3);
-        assert_eq!(order.take_due(after_ms(60_000), 100), 3..5);
-        assert_eq!(order.take_due(after_ms(70_000), 100), 5..5);
-    }
-
-    #[test]
-    fn a_wave_is_worked_off_in_bounded_pieces() {
-        let mut order = running(u32::MAX, 10_000);
-        assert_eq!(order.take_due(after_ms(1_000), 4_096), 0..4_096);
-        assert_eq!(order.take_due(after_ms(1_000), 0), 4_096..4_096);
-        assert_eq!(order.take_due(after_ms(u64::MAX >> 24), 4_096), 4_096..8_192);
-        assert_eq!(order.take_due(after_ms(2_000), 4_096), 8_192..10_000);
+        !is_over
     }
 }

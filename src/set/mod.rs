@@ -6,28 +6,35 @@
 
 #![forbid(unsafe_code)]
 
-mod accounts;
+pub mod book;
 mod config;
 mod core;
 mod counters;
 mod handshake;
 mod hardware;
 mod index;
+mod invites;
 mod lanes;
+pub mod links;
 mod mint;
-mod packets;
+mod operator;
 mod promises;
+mod pushes;
 mod rate;
 mod requests;
+mod returns;
 mod sessions;
+mod settle;
 #[cfg(test)]
 mod tests;
 mod window;
 
-pub use self::core::{Core, Job, SetStats};
-pub use accounts::ANSWER_FEN_MAX;
+pub use self::book::ANSWER_FEN_MAX;
+pub use self::core::{Beginning, Core, Job, SetStats};
 pub use config::{Capacity, Config};
 pub use counters::{Counters, Drop};
 pub use hardware::{Hardware, LANES, Portable};
 pub use index::RECORDS_MAX;
-pub use mint::{MintOrder, MintProgress, ORDERS_MAX};
+pub use invites::Invitation;
+pub use operator::Payment;
+pub use settle::{Done, DoneOutcome, GroupStats};

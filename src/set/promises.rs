@@ -1,29 +1,41 @@
-//! Answers that wait until what they were decided from is durable.
+//! What waits until that which it was decided from is durable.
 
-use super::sessions::SlotId;
+use super::invites::Invitation;
+use super::links::{Asker, Decided};
+use redpkt_proto::Op;
 use redpkt_proto::body::Answer;
-use redpkt_proto::{Op, Path};
 use std::collections::VecDeque;
 
-/// One answer, and the row it waits for.
+/// Something that is said when a row is durable.
 #[derive(Clone, Copy, Debug)]
 pub struct Promise {
     /// The last row that it was decided from.
     pub row: u64,
-    /// Whose session.
-    pub user: u64,
-    /// Where the session is.
-    pub id: SlotId,
-    /// Which session: an answer is not sent into a later one, whose client asks again by itself.
-    pub session_number: u32,
-    /// Where the request came from.
-    pub path: Path,
-    /// Of the request.
-    pub op: Op,
-    /// Header flags of the answer.
-    pub flags: u8,
-    /// What is said.
-    pub answer: Answer,
+    /// What is said, and to whom.
+    pub what: Promised,
+}
+
+/// What is said, and to whom.
+#[derive(Clone, Copy, Debug)]
+pub enum Promised {
+    /// An answer to one of our own users.
+    Answer {
+        /// Whose request it was.
+        asker: Asker,
+        /// Its op.
+        op: Op,
+        /// What is said.
+        answer: Answer,
+    },
+    /// An answer to the group of the user who has asked.
+    Decided(Decided),
+    /// An invitation to the group of the user who is invited.
+    Invited(Invitation),
+    /// To the operator: this payment, or order, is written.
+    Done {
+        /// What the operator calls it.
+        ticket: u64,
+    },
 }
 
 /// The promises of one group, in the order of their rows. Bounded.
@@ -43,9 +55,14 @@ impl Promises {
         capacity * size_of::<Promise>()
     }
 
-    /// Whether one more can be made.
-    pub fn has_room(&self) -> bool {
-        self.waiting.len() < self.capacity
+    /// How many more can be made.
+    pub fn room(&self) -> usize {
+        self.capacity - self.waiting.len()
+    }
+
+    /// How many wait.
+    pub fn count(&self) -> usize {
+        self.waiting.len()
     }
 
     /// Whether nothing waits.
@@ -53,18 +70,20 @@ impl Promises {
         self.waiting.is_empty()
     }
 
-    /// Keeps a promise; [`has_room`](Self::has_room) was asked before anything was decided.
-    pub fn push(&mut self, promise: Promise) {
-        assert!(self.has_room(), "room for a promise is held before anything is decided");
-        debug_assert!(self.waiting.back().is_none_or(|last| last.row <= promise.row));
-        self.waiting.push_back(promise);
+    /// Keeps a promise; [`room`](Self::room) was asked before anything was decided.
+    pub fn push(&mut self, row: u64, what: Promised) {
+        assert!(self.room() > 0, "room for a promise is held before anything is decided");
+        debug_assert!(self.waiting.back().is_none_or(|last| last.row <= row));
+        self.waiting.push_back(Promise { row, what });
     }
 
-    /// The next promise whose row is durable.
-    pub fn pop_durable(&mut self, durable_row: u64) -> Option<Promise> {
-        if self.waiting.front()?.row > durable_row {
-            return None;
-        }
-        self.waiting.pop_front()
+    /// The promise that waits for longest.
+    pub fn front(&self) -> Option<&Promise> {
+        self.waiting.front()
+    }
+
+    /// Takes it out.
+    pub fn pop(&mut self) {
+        self.waiting.pop_front();
     }
 }

@@ -49,6 +49,8 @@ pub struct Sessions {
 struct SetList {
     free: u32,
     live: u32,
+    /// Slots below this one have been in use: live ones are found among them.
+    top: u32,
 }
 
 /// Where a session is: the SET's position and the slot's number in it.
@@ -72,7 +74,7 @@ impl Sessions {
             slots: (0..sets * slots_per_set).map(free).collect(),
             index: Index::new(sets, slots_per_set, seed),
             slots_per_set: slots_per_set as u32,
-            lists: vec![SetList { free: 0, live: 0 }; sets],
+            lists: vec![SetList { free: 0, live: 0, top: 0 }; sets],
             sweep_at: 0,
         }
     }
@@ -131,6 +133,7 @@ impl Sessions {
         let slot = &mut self.slots[(set * self.slots_per_set + id.slot) as usize];
         list.free = slot.user as u32;
         list.live += 1;
+        list.top = list.top.max(id.slot + 1);
         *slot = Slot { user, ..Slot::free() };
         self.index.insert(set as usize, user, id.slot);
         Some(id)
@@ -146,6 +149,23 @@ impl Sessions {
         let next = std::mem::replace(&mut list.free, id.slot);
         list.live -= 1;
         *self.get_mut(id) = Slot { user: u64::from(next), ..Slot::free() };
+    }
+
+    /// Ends all sessions of a SET; their clients join again when they ask for something.
+    pub fn end_all(&mut self, set: u32) {
+        for slot in 0..self.lists[set as usize].top {
+            let id = SlotId { set, slot };
+            if self.get(id).number != 0 {
+                self.remove(id);
+            }
+        }
+    }
+
+    /// The user of slot `at` of a SET, if a session is there, counting round those that have been in use.
+    pub fn user_near(&self, set: u32, at: u32) -> Option<u64> {
+        let top = self.lists[set as usize].top;
+        let slot = self.get(SlotId { set, slot: at.checked_rem(top)? });
+        (slot.number != 0).then_some(slot.user)
     }
 
     /// Looks at the next `count` slots and ends the sessions that were silent for more than `idle_ms`; how
@@ -168,6 +188,16 @@ impl Sessions {
             }
         }
         ended
+    }
+
+    /// How many SETs there are.
+    pub fn sets(&self) -> u32 {
+        self.lists.len() as u32
+    }
+
+    /// Slots of a SET that have been in use: those below this one.
+    pub fn top(&self, set: u32) -> u32 {
+        self.lists[set as usize].top
     }
 
     /// Slots of all SETs.

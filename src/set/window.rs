@@ -57,6 +57,13 @@ impl RequestWindow {
         self.done |= 1 << age;
         self.money |= u32::from(money) << age;
     }
+
+    /// A request that was marked as one about money turned out to move none.
+    pub fn moved_nothing(&mut self, counter: u32) {
+        if let RequestState::Money = self.state(counter) {
+            self.money &= !(1 << (self.newest - counter));
+        }
+    }
 }
 
 const _: () = assert!(IN_FLIGHT_MAX == u32::BITS);

@@ -11,5 +11,5 @@ mod snapshot;
 
 pub use clock::Clock;
 pub use hardware::ThisProcessor;
-pub use run::{Command, Idle, Worker, WorkerHandle, WorkerHangs, WorkerOptions, start};
-pub use snapshot::{SetSnapshot, WorkerSnapshot};
+pub use run::{Command, Idle, Own, Worker, WorkerHandle, WorkerHangs, WorkerOptions, start};
+pub use snapshot::{GroupSnapshot, SetSnapshot, WorkerSnapshot};

@@ -4,10 +4,12 @@ use super::clock::Clock;
 use super::front::owner;
 use super::hardware::ThisProcessor;
 use super::load::Load;
-use super::snapshot::{SetSnapshot, WorkerSnapshot};
+use super::snapshot::{GroupSnapshot, SetSnapshot, WorkerSnapshot};
 use crate::ledger::Ledger;
 use crate::net::{self, Datagram, Engine, Handover, RingFull};
-use crate::set::{Core, Drop, Job, MintOrder};
+use crate::set::book::{Book, Order, OrderState};
+use crate::set::links::Delivery;
+use crate::set::{Core, Done, Drop, Job, Payment};
 use crate::telemetry::Published;
 use arrayvec::ArrayVec;
 use crossbeam_queue::ArrayQueue;
@@ -37,12 +39,40 @@ const PUBLISH_NS: u64 = 50_000_000;
 /// How long a stopping worker goes on answering what keeps coming.
 const DRAIN_NS: u64 = 500_000_000;
 
-/// What the control plane tells a worker.
-pub enum Command {
+/// Outcomes that may wait to be fetched.
+const DONE_MAX: usize = 4_096;
+
+/// What the control plane tells a worker. What it did comes back by ticket, see [`WorkerHandle::take_done`].
+pub enum Command<L> {
     /// Check tickets with these keys from now on.
     Keys(KeyRing),
-    /// Mint.
-    Order(MintOrder),
+    /// Make packets: the order with this number, from 1.
+    Order {
+        /// Its place among all orders.
+        number: usize,
+        /// What is made.
+        order: Arc<Order>,
+        /// Each group says by it that the order is written.
+        ticket: u64,
+    },
+    /// Have an order go on or not.
+    OrderState {
+        /// Which.
+        number: usize,
+        /// How.
+        state: OrderState,
+        /// Each group says by it that this is written.
+        ticket: u64,
+    },
+    /// Pay into a wallet, or out of it.
+    Pay {
+        /// What is paid.
+        payment: Payment,
+        /// Says by it what became of it.
+        ticket: u64,
+    },
+    /// Put a group back to work with what its journal says.
+    Rebuild(Box<(Book, L, Vec<Delivery>)>),
     /// Answer what is in flight, then end. All workers get the same number, which begins as how many they
     /// are: of those that may still have datagrams for the others.
     Stop(Arc<AtomicUsize>),
@@ -67,11 +97,13 @@ pub struct WorkerOptions {
 }
 
 /// The control plane's side of a running worker.
-pub struct WorkerHandle {
-    commands: Arc<ArrayQueue<Command>>,
+pub struct WorkerHandle<L> {
+    commands: Arc<ArrayQueue<Command<L>>>,
+    done: Arc<ArrayQueue<Done>>,
     waker: net::Waker,
     published: Arc<Published<WorkerSnapshot>>,
     sets: Arc<Vec<(u32, Published<SetSnapshot>)>>,
+    groups: Arc<Vec<(u32, Published<GroupSnapshot>)>>,
     has_failed: Arc<AtomicBool>,
 }
 
@@ -80,9 +112,9 @@ pub struct WorkerHandle {
 #[error("the worker has not taken its last {COMMANDS_MAX} orders; it hangs")]
 pub struct WorkerHangs;
 
-impl WorkerHandle {
+impl<L> WorkerHandle<L> {
     /// Tells the worker something.
-    pub fn command(&self, command: Command) -> Result<(), WorkerHangs> {
+    pub fn command(&self, command: Command<L>) -> Result<(), WorkerHangs> {
         self.commands.push(command).map_err(|_| WorkerHangs)?;
         self.waker.wake();
         Ok(())
@@ -98,10 +130,29 @@ impl WorkerHandle {
         self.has_failed.load(Ordering::Relaxed)
     }
 
+    /// The next outcome of what it was told.
+    pub fn take_done(&self) -> Option<Done> {
+        self.done.pop()
+    }
+
+    /// What it published last of each of its groups, with the group's number.
+    pub fn groups(&self) -> impl Iterator<Item = (u32, GroupSnapshot)> {
+        self.groups.iter().map(|(number, published)| (*number, published.load()))
+    }
+
     /// What it published last of each of its SETs, with the SET's number.
     pub fn sets(&self) -> impl Iterator<Item = (u32, SetSnapshot)> {
         self.sets.iter().map(|(number, published)| (*number, published.load()))
     }
+}
+
+/// What belongs to a worker, ascending.
+#[derive(Clone, Debug)]
+pub struct Own {
+    /// Its SETs.
+    pub sets: Vec<u32>,
+    /// Its groups.
+    pub groups: Vec<u32>,
 }
 
 /// Starts a worker's thread. It is pinned before the core is made, so that its memory is near.
@@ -111,22 +162,25 @@ pub fn start<E, L>(
     handover: Handover,
     options: WorkerOptions,
     new_core: impl FnOnce(Now) -> Core<L> + Send + 'static,
-    own_sets: Vec<u32>,
-) -> io::Result<(WorkerHandle, JoinHandle<()>)>
+    own: Own,
+) -> io::Result<(WorkerHandle<L>, JoinHandle<()>)>
 where
     E: Engine + Send + 'static,
     L: Ledger + Send + 'static,
 {
     let commands = Arc::new(ArrayQueue::new(COMMANDS_MAX));
     let published = Arc::new(Published::new());
-    let sets: Vec<_> = own_sets.into_iter().map(|set| (set, Published::new())).collect();
-    let sets = Arc::new(sets);
+    let done = Arc::new(ArrayQueue::new(DONE_MAX));
+    let sets: Arc<Vec<_>> = Arc::new(own.sets.into_iter().map(|set| (set, Published::new())).collect());
+    let groups: Arc<Vec<_>> =
+        Arc::new(own.groups.into_iter().map(|group| (group, Published::new())).collect());
     let waker = engine.waker();
     let has_failed = Arc::new(AtomicBool::new(false));
     let its_failure = Arc::clone(&has_failed);
     let (ready, is_ready) = std::sync::mpsc::channel();
     let (its_commands, its_published, its_sets) =
         (Arc::clone(&commands), Arc::clone(&published), Arc::clone(&sets));
+    let (its_done, its_groups) = (Arc::clone(&done), Arc::clone(&groups));
     let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
         let pinned = options.core.map_or(Ok(()), net::affinity::pin_current_thread);
         let mut clock = Clock::new();
@@ -148,6 +202,8 @@ where
             commands: its_commands,
             published: its_published,
             sets: its_sets,
+            done: its_done,
+            groups: its_groups,
             load: Load::default(),
             snapshot: WorkerSnapshot::default(),
             published_ns: 0,
@@ -160,7 +216,9 @@ where
         }
     })?;
     match is_ready.recv() {
-        Ok(Ok(())) => Ok((WorkerHandle { commands, waker, published, sets, has_failed }, thread)),
+        Ok(Ok(())) => {
+            Ok((WorkerHandle { commands, done, waker, published, sets, groups, has_failed }, thread))
+        }
         Ok(Err(error)) => Err(error),
         Err(_) => Err(io::Error::other("the worker's thread died while it set up its memory")),
     }
@@ -175,9 +233,11 @@ pub struct Worker<E, L> {
     hardware: ThisProcessor,
     clock: Clock,
     idle: Idle,
-    commands: Arc<ArrayQueue<Command>>,
+    commands: Arc<ArrayQueue<Command<L>>>,
+    done: Arc<ArrayQueue<Done>>,
     published: Arc<Published<WorkerSnapshot>>,
     sets: Arc<Vec<(u32, Published<SetSnapshot>)>>,
+    groups: Arc<Vec<(u32, Published<GroupSnapshot>)>>,
     load: Load,
     snapshot: WorkerSnapshot,
     published_ns: u64,
@@ -212,10 +272,14 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
             if taken > 0 {
                 self.handle_taken_over(now);
             }
-            let more_is_due = self.core.tick(now);
             let engine = &mut self.engine;
-            self.core.settle(|path, frame| engine.send(path, frame.as_bytes()));
+            let more_is_due = self.core.turn(now, |path, frame| engine.send(path, frame.as_bytes()));
             self.engine.flush();
+            self.core.told_workers().for_each(|worker| self.handover.wake(worker as usize));
+            for done in self.core.take_done() {
+                // Nobody waits any more for what finds no place: whoever has asked asks again.
+                let _ = self.done.push(done);
+            }
             let idle = received == 0 && taken == 0 && !more_is_due;
             if now.mono_ns - self.published_ns >= PUBLISH_NS {
                 self.publish(now);
@@ -233,7 +297,8 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
 
     /// What is left to do after a panic: keep the sockets, because closing one would renumber the others'
     /// reuseport group, until the server stops.
-    fn stay_until_stopped(&self) {
+    fn stay_until_stopped(&mut self) {
+        self.core.close_links();
         loop {
             while let Some(command) = self.commands.pop() {
                 if let Command::Stop(busy) = command {
@@ -287,10 +352,15 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
         }
     }
 
-    fn obey(&mut self, command: Command, now: Now) {
+    fn obey(&mut self, command: Command<L>, now: Now) {
         match command {
             Command::Keys(keys) => self.core.set_keys(keys),
-            Command::Order(order) => self.core.add_order(order, now),
+            Command::Order { number, order, ticket } => self.core.add_order(number, &order, ticket, now),
+            Command::OrderState { number, state, ticket } => {
+                self.core.set_order_state(number, state, ticket, now);
+            }
+            Command::Pay { payment, ticket } => self.core.pay(&payment, ticket, now),
+            Command::Rebuild(group) => self.core.rebuild(group.0, group.1, group.2),
             Command::Stop(busy) => self.stopping = Some(Stopping { since_ns: None, busy, is_dry: false }),
         }
     }
@@ -333,11 +403,23 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
             });
         }
         snapshot.load_level = self.load.level().into();
-        snapshot.ledger_rows = self.core.ledgers().map(Ledger::last_row).sum();
-        snapshot.ledger_commits = self.core.ledgers().map(Ledger::commits).sum();
+        (snapshot.ledger_rows, snapshot.ledger_commits) = (0, 0);
+        for (group, (number, published)) in self.core.group_stats().zip(self.groups.iter()) {
+            assert_eq!(group.group, *number, "a worker publishes the groups that it owns");
+            snapshot.ledger_rows += group.rows;
+            snapshot.ledger_commits += group.commits;
+            let can_be_rebuilt = self.core.can_be_rebuilt(group.group);
+            published.store(&GroupSnapshot::of(&group, can_be_rebuilt));
+        }
         snapshot.cpu_ns = net::affinity::thread_cpu_ns();
-        for (published, progress) in snapshot.orders.iter_mut().zip(self.core.orders()) {
-            *published = [progress.packets, progress.fen, progress.passed_by];
+        snapshot.orders.iter_mut().for_each(|order| *order = [0; 3]);
+        for book in self.core.books() {
+            for (published, running) in snapshot.orders.iter_mut().zip(book.orders()) {
+                let progress = &running.progress;
+                published[0] += progress.packets;
+                published[1] += progress.fen;
+                published[2] += progress.passed_by;
+            }
         }
         self.published.store(snapshot);
     }

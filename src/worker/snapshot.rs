@@ -2,10 +2,10 @@
 
 use crate::net;
 use crate::set;
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+use zerocopy::{FromBytes, FromZeros as _, Immutable, IntoBytes, KnownLayout};
 
 /// One worker's totals since the start, and its state now.
-#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct WorkerSnapshot {
     /// What the core counts.
@@ -33,7 +33,13 @@ pub struct WorkerSnapshot {
     /// CPU time of the worker's thread, in ns.
     pub cpu_ns: u64,
     /// Progress of each order: packets, fen, passed by.
-    pub orders: [[u64; 3]; set::ORDERS_MAX],
+    pub orders: [[u64; 3]; set::book::ORDERS_MAX],
+}
+
+impl Default for WorkerSnapshot {
+    fn default() -> Self {
+        WorkerSnapshot::new_zeroed()
+    }
 }
 
 /// One SET's state.
@@ -48,4 +54,52 @@ pub struct SetSnapshot {
     pub pool_packets: u64,
     /// What they hold, in fen.
     pub pool_fen: u64,
+}
+
+/// One group's state.
+#[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct GroupSnapshot {
+    /// Whether its money has stopped: 0 or 1.
+    pub has_failed: u64,
+    /// Whether it has, and nothing of it is under way, so that it can be rebuilt: 0 or 1.
+    pub can_be_rebuilt: u64,
+    /// Rows written.
+    pub rows: u64,
+    /// Of which are durable.
+    pub durable_rows: u64,
+    /// Commits.
+    pub commits: u64,
+    /// Answers that wait for them.
+    pub promises: u64,
+    /// What the house has put in and not taken out, in fen.
+    pub house_fen: i64,
+    /// In packets, in fen.
+    pub packets_fen: u64,
+    /// In wallets, in fen.
+    pub wallets_fen: u64,
+    /// Gone to other groups' users, in fen.
+    pub cleared_out_fen: u64,
+    /// Come from other groups' packets, in fen.
+    pub cleared_in_fen: u64,
+}
+
+impl GroupSnapshot {
+    /// What a core tells of one of its groups.
+    pub fn of(group: &set::GroupStats, can_be_rebuilt: bool) -> GroupSnapshot {
+        let set::GroupStats { has_failed, rows, durable_rows, commits, promises, totals, .. } = *group;
+        GroupSnapshot {
+            has_failed: has_failed.into(),
+            can_be_rebuilt: can_be_rebuilt.into(),
+            rows,
+            durable_rows,
+            commits,
+            promises,
+            house_fen: totals.house_fen,
+            packets_fen: totals.packets_fen,
+            wallets_fen: totals.wallets_fen,
+            cleared_out_fen: totals.cleared_out_fen,
+            cleared_in_fen: totals.cleared_in_fen,
+        }
+    }
 }

@@ -88,9 +88,9 @@ impl User {
         let request = Request {
             req: self.req().into(),
             attempt: self.attempt,
-            reserved1: [0; 7],
+            reserved: [0; 7],
             packet: 0.into(),
-            reserved2: [0; 8],
+            user: 0.into(),
         };
         let mut frame = Frame::new(header, &request);
         seal(&self.key, &mut frame);

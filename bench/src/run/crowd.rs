@@ -161,6 +161,9 @@ impl Crowd {
                     match error {
                         CallError::WindowFull => self.book.counts.window_full += left,
                         CallError::NotJoined | CallError::SeqsUsedUp => self.book.counts.not_joined += left,
+                        CallError::BadTerms(_) | CallError::SendTooLong { .. } => {
+                            unreachable!("a shake has no terms")
+                        }
                     }
                     break;
                 }
@@ -315,7 +318,7 @@ impl Crowd {
                 *place = Some(code);
             }
             Event::Clock { offset_ms, rtt_ns } => self.clock_samples.add(rtt_ns, offset_ms),
-            Event::Hint(_) => {}
+            Event::Hint(_) | Event::Invited { .. } => {}
         }
     }
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::relay::RelayOptions;
 use rand::SeedableRng;
 use redpkt::control::{Server, Settings, Totals};
-use redpkt::set::MintOrder;
+use redpkt::set::book::Order;
 use redpkt::worker::Idle;
 use redpkt_proto::keyring::KeyRing;
 use redpkt_proto::steer::Layout;
@@ -16,10 +16,10 @@ fn keys(seed: u64) -> KeyRing {
 
 /// A server for `sessions`, with packets enough for some of the shakes.
 fn server(sessions: u64) -> Server {
-    server_with(sessions, Some(MintOrder { rate_per_s: 500, total: 5_000, fen_min: 1, fen_max: 200 }))
+    server_with(sessions, Some(Order::mint("start", 500, 5_000, (1, 200))))
 }
 
-fn server_with(sessions: u64, mint: Option<MintOrder>) -> Server {
+fn server_with(sessions: u64, mint: Option<Order>) -> Server {
     Server::start(Settings {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
         layout: Layout { sets: 2, groups: 2, workers: 2 },
@@ -27,8 +27,10 @@ fn server_with(sessions: u64, mint: Option<MintOrder>) -> Server {
         steering: true,
         idle: Idle::Block,
         machine: 3,
-        totals: Totals { sessions, accounts: 5_000, packets: 5_000 },
+        totals: Totals { sessions, accounts: 5_000, packets: 5_000, members: 10_000 },
         shakes_per_s: 0,
+        wins_per_user: 0,
+        packet_life_s: 3_600,
         keepalive_s: 25,
         idle_s: 90,
         keys: keys(1),

@@ -120,7 +120,7 @@ fn orders_are_bounded() {
     let statuses: Vec<u16> =
         (0..40).map(|at| server.ask("POST", &format!("/mint?id={at}&rate=1&total=1")).status).collect();
     let taken = statuses.iter().take_while(|status| **status == 201).count();
-    assert_eq!(taken, redpkt::set::ORDERS_MAX);
+    assert_eq!(taken, redpkt::set::book::ORDERS_MAX);
     assert!(statuses[taken..].iter().all(|status| *status == 429), "{statuses:?}");
     assert_eq!(server.ask("POST", "/mint?id=0&rate=1&total=1").status, 200);
 }

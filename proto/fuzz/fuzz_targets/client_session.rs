@@ -7,11 +7,11 @@
 
 use libfuzzer_sys::fuzz_target;
 use rand_chacha::rand_core::SeedableRng;
-use redpkt_proto::body::{Hello, Join, TicketFields};
+use redpkt_proto::body::{Hello, Invite, Join, TicketFields};
 use redpkt_proto::client::{Call, Config, Event, Session, datagram_buffer};
-use redpkt_proto::frame::frames_mut;
+use redpkt_proto::frame::{flags, frames_mut};
 use redpkt_proto::ticket::{Ticket, TicketSecret};
-use redpkt_proto::{Direction, FRAME_BYTES, FRAMES_PER_DATAGRAM_MAX, Frame, Header, Now, Op, Rng};
+use redpkt_proto::{Direction, FRAME_BYTES, FRAMES_PER_DATAGRAM_MAX, Frame, Header, Now, Op, Rng, Terms};
 use redpkt_proto::{handshake, seal};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -71,8 +71,8 @@ impl World {
             }
             2 => self.call(Call::Shake, rest),
             3 => {
-                let (packet, rest) = cut(rest, 1);
-                self.call(Call::Open { packet: packet[0].into() }, rest)
+                let (bytes, rest) = cut(rest, 4);
+                self.call(any_call(step / 8, &bytes), rest)
             }
             4 => {
                 self.transmit();
@@ -99,6 +99,7 @@ impl World {
                 return;
             }
             self.last_tag = out[0].tag;
+            self.check_sends(&out[..count]);
             match Op::from_wire(out[0].header.op) {
                 Some(Op::Hello) => self.client_random = out[0].body::<Hello>().client_random,
                 Some(Op::Join) => self.client_random = out[0].body::<Join>().client_random,
@@ -106,6 +107,20 @@ impl World {
             }
         }
         panic!("transmit does not come to an end");
+    }
+
+    /// Every SEND has all its SEND_MORE directly behind it.
+    fn check_sends(&self, frames: &[Frame]) {
+        let mut left = 0;
+        for frame in frames {
+            let is_more = frame.header.op == Op::SendMore as u8;
+            assert_eq!(is_more, left > 0, "a SEND was cut");
+            left = match frame.header.op {
+                op if op == Op::Send as u8 => frame.header.flags & flags::SEND_MORE,
+                _ => left.saturating_sub(1),
+            };
+        }
+        assert_eq!(left, 0, "a SEND was cut");
     }
 
     /// CHALLENGE or WELCOME with a right tag and any body.
@@ -125,7 +140,24 @@ impl World {
 
     /// A session frame with a right tag, or a hint with the tag of what was sent last, and else any body.
     fn sealed<'a>(&mut self, which: u8, rest: &'a [u8]) -> &'a [u8] {
-        const OPS: [Op; 6] = [Op::Shake, Op::Open, Op::Keepalive, Op::Path, Op::Stale, Op::Error];
+        const OPS: [Op; 16] = [
+            Op::Shake,
+            Op::Open,
+            Op::Keepalive,
+            Op::Path,
+            Op::Stale,
+            Op::Error,
+            Op::Send,
+            Op::Share,
+            Op::Grab,
+            Op::Balance,
+            Op::History,
+            Op::Invite,
+            Op::Relay,
+            Op::Redirect,
+            Op::Ask,
+            Op::Invites,
+        ];
         let op = OPS[usize::from(which) % OPS.len()];
         let (body, rest) = cut(rest, 34);
         let mut frame = Frame { body: body[..32].try_into().unwrap(), ..empty(op) };
@@ -134,7 +166,7 @@ impl World {
             frame.body[..16].copy_from_slice(&self.last_tag);
         } else if let Some(key) = self.session.key() {
             // The high half of a req can hardly be guessed: a small number here stands for the session's.
-            if frame.body[4..8] == [0; 4] {
+            if op != Op::Invite && frame.body[4..8] == [0; 4] {
                 let number = self.session.session_number().unwrap_or(0);
                 frame.body[4..8].copy_from_slice(&number.to_le_bytes());
             }
@@ -150,6 +182,9 @@ impl World {
         let mut events = Vec::new();
         self.session.receive(self.now, frames, &mut self.rng, &mut events);
         self.note(&events);
+        let told = events.iter().filter(|event| matches!(event, Event::Invited { .. })).count();
+        let invites = frames.iter().filter(|frame| frame.header.op == Op::Invite as u8);
+        assert!(told <= invites.filter(|frame| frame.body::<Invite>().packet.get() != 0).count());
         let _ = (self.session.timeout_ns(), self.session.hint());
     }
 
@@ -169,6 +204,30 @@ impl World {
         self.session.on_timeout(self.now, &mut self.rng, &mut events);
         self.note(&events);
         assert!(self.open.is_empty(), "a call never ends");
+    }
+}
+
+/// A call of any kind; most terms of a send are good.
+fn any_call(kind: u8, bytes: &[u8]) -> Call {
+    let [a, b, c, d] = [0, 1, 2, 3].map(|at| u64::from(bytes[at]));
+    match kind % 8 {
+        0 | 1 => Call::Open { packet: a },
+        2 => {
+            let recipients = (b..b + c % 60).collect();
+            Call::Send {
+                terms: Box::new(Terms {
+                    total_fen: a as u32 * 16,
+                    shares: d as u8,
+                    equal: d > 99,
+                    recipients,
+                }),
+            }
+        }
+        3 => Call::Share { packet: a, user: b },
+        4 => Call::Grab { packet: a },
+        5 => Call::Balance,
+        6 => Call::History { entry: a },
+        _ => Call::Invites { after: a },
     }
 }
 

@@ -1,11 +1,11 @@
 //! What goes into a session and what comes out of it.
 
 use super::hint::Hint;
-use crate::Op;
-use crate::body::{RefusalCode, Status};
+use crate::body::{EntryKind, RefusalCode, Status};
+use crate::{Op, Terms, TermsError};
 
 /// What a user can ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Call {
     /// Ask for luck.
     Shake,
@@ -14,15 +14,55 @@ pub enum Call {
         /// Which packet.
         packet: u64,
     },
+    /// Make a packet for others.
+    Send {
+        /// Its terms. In a box: they are long, and calls of this kind are rare.
+        terms: Box<Terms>,
+    },
+    /// Invite one more to what is left of a packet of which the user holds a share.
+    Share {
+        /// Which packet.
+        packet: u64,
+        /// Whom.
+        user: u64,
+    },
+    /// Claim a share, to be opened later.
+    Grab {
+        /// Which packet.
+        packet: u64,
+    },
+    /// Learn what the wallet holds.
+    Balance,
+    /// Learn one entry of what became of the user's money.
+    History {
+        /// Which one, 0 for the newest.
+        entry: u64,
+    },
+    /// Learn the next open invitation.
+    Invites {
+        /// The packet of the last one known, 0 for the first.
+        after: u64,
+    },
 }
 
 impl Call {
-    /// The op of its frames.
-    pub fn op(self) -> Op {
+    /// The op of its answer, and of its frames as long as the session lives in which it was called.
+    pub fn op(&self) -> Op {
         match self {
             Call::Shake => Op::Shake,
             Call::Open { .. } => Op::Open,
+            Call::Send { .. } => Op::Send,
+            Call::Share { .. } => Op::Share,
+            Call::Grab { .. } => Op::Grab,
+            Call::Balance => Op::Balance,
+            Call::History { .. } => Op::History,
+            Call::Invites { .. } => Op::Invites,
         }
+    }
+
+    /// Whether its answer waits for a disk, whatever it is: an OPEN's does, a SHAKE's mostly does not.
+    pub(super) fn waits_for_disk(&self) -> bool {
+        matches!(self, Call::Open { .. } | Call::Send { .. } | Call::Share { .. } | Call::Grab { .. })
     }
 }
 
@@ -38,17 +78,47 @@ pub enum CallError {
     /// The session's numbers are used up; it is joining again by itself.
     #[error("the session's numbers are used up and it is joining again; call again when it has")]
     SeqsUsedUp,
+    /// No server could take these terms.
+    #[error("this packet cannot be sent: {0}")]
+    BadTerms(#[from] TermsError),
+    /// A SEND goes in one datagram, and the server or the configuration allows too few frames in one for it.
+    #[error("a datagram may not have the {frames} frames of this send here; name fewer recipients")]
+    SendTooLong {
+        /// How many frames it needs.
+        frames: u8,
+    },
 }
 
-/// A server's answer, checked: its status exists, and a packet and an amount are there where they belong.
+/// A server's answer, checked: its status is one we know, and a packet and an amount are there where they belong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// What became of the request; never [`Status::OutcomeUnknown`] or [`Status::TooOld`].
+    /// What became of the request; never [`Status::OutcomeUnknown`], [`Status::Incomplete`] or
+    /// [`Status::TooOld`].
     pub status: Status,
-    /// A shake that won: the packet. An open: the packet that was asked for. Else 0.
+    /// With status Ok: the packet that was won or made, of the entry, or of the next invitation. An open, a
+    /// grab and a share always have the packet that was asked for. Else 0.
     pub packet: u64,
-    /// An open that took money: how much, in fen. Else 0.
+    /// With status Ok, in fen: what an open took, what the wallet holds, of the entry, the total of the packet
+    /// that was made or of the invitation. Else 0.
     pub fen: u64,
+    /// With status Ok, of a history: the rest of the entry.
+    pub past: Option<Past>,
+}
+
+impl Reply {
+    /// A reply of nothing but a status.
+    pub fn of(status: Status) -> Reply {
+        Reply { status, packet: 0, fen: 0, past: None }
+    }
+}
+
+/// What only an entry of the history tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Past {
+    /// What it is about; `None` for a kind that this code does not know.
+    pub kind: Option<EntryKind>,
+    /// When it was, in seconds since 1970.
+    pub when_s: u32,
 }
 
 /// How a call ended.
@@ -62,7 +132,7 @@ pub enum Outcome {
 }
 
 /// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
     /// There is a session; also after a rejoin.
     Joined {
@@ -100,6 +170,20 @@ pub enum Event {
         /// How often it was sent.
         transmissions: u32,
     },
+    /// Somebody invites this user to a packet. May come more than once for a packet: the server repeats it
+    /// until it hears that it came, and again in each session. The session tells the server by itself.
+    Invited {
+        /// Which packet.
+        packet: u64,
+        /// Which user invites; 0 is the house.
+        from: u64,
+        /// When the packet's time is over, in seconds since 1970.
+        expiry_s: u32,
+        /// Shares of the packet.
+        shares: u16,
+        /// Total of the packet, in fen; 0 if it is not told.
+        total_fen: u64,
+    },
     /// What an app can show has changed.
     Hint(Hint),
     /// A sample of the server's clock.
@@ -118,7 +202,7 @@ pub struct Counters {
     pub bad_tag: u32,
     /// Frames whose seq had been seen, or is behind the replay window.
     pub replayed: u32,
-    /// Frames that nothing here waits for: another user's, the wrong direction, an unknown op or status, a
+    /// Frames that nothing here waits for: another user's, the wrong direction, an unknown op, a
     /// refusal of something that was not sent.
     pub unexpected: u32,
     /// Answers to calls that had ended: the fruit of retransmissions that were not needed.

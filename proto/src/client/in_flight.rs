@@ -3,7 +3,7 @@
 use super::config::Config;
 use super::event::Call;
 use super::rto::{Rto, backed_off};
-use crate::body::{Request, Status};
+use crate::body::Status;
 use crate::{IN_FLIGHT_MAX, Now};
 
 /// Why a request is sent when it is due.
@@ -19,17 +19,17 @@ pub(super) enum Due {
     Later,
 }
 
-/// A request and what is known of its transmissions. 64 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A request and what is known of its transmissions. 80 bytes, and the terms of a send.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pending {
     pub req: u64,
-    packet: u64,
+    pub call: Call,
     pub first_sent_ns: u64,
     last_sent_ns: u64,
     pub due_ns: u64,
     pub deadline_ns: u64,
-    /// Bit `i`: was transmission `i` answered Busy, so that it did nothing? Those from 32 on are not kept.
-    busy_attempts: u32,
+    /// Bit `i`: was transmission `i` answered that it did nothing? Those from 32 on are not kept.
+    idle_attempts: u32,
     pub transmissions: u32,
     last_seq: u32,
     /// Timeouts in a row: how often the timer has been doubled.
@@ -37,10 +37,9 @@ pub(super) struct Pending {
     /// Later-sent requests answered since the last transmission.
     overtaken: u8,
     pub due: Due,
-    is_open: bool,
 }
 
-const _: () = assert!(size_of::<Pending>() == 64);
+const _: () = assert!(size_of::<Pending>() == 80);
 
 /// One sending of a request. Frames of one datagram were sent at the same time.
 #[derive(Clone, Copy, Debug)]
@@ -68,39 +67,19 @@ enum Attempt {
 
 impl Pending {
     fn new(req: u64, call: Call, now: Now, config: &Config) -> Pending {
-        let packet = match call {
-            Call::Shake => 0,
-            Call::Open { packet } => packet,
-        };
         Pending {
             req,
-            packet,
+            call,
             first_sent_ns: 0,
             last_sent_ns: 0,
             due_ns: now.mono_ns,
             deadline_ns: now.mono_ns.saturating_add(config.deadline_ns),
-            busy_attempts: 0,
+            idle_attempts: 0,
             transmissions: 0,
             last_seq: 0,
             timeouts: 0,
             overtaken: 0,
             due: Due::New,
-            is_open: matches!(call, Call::Open { .. }),
-        }
-    }
-
-    pub fn call(&self) -> Call {
-        if self.is_open { Call::Open { packet: self.packet } } else { Call::Shake }
-    }
-
-    /// The body of its next transmission.
-    pub fn body(&self) -> Request {
-        Request {
-            req: self.req.into(),
-            attempt: self.transmissions as u8,
-            reserved1: [0; 7],
-            packet: self.packet.into(),
-            reserved2: [0; 8],
         }
     }
 
@@ -162,8 +141,8 @@ impl Pending {
         config: &Config,
         rng: &mut crate::Rng,
     ) {
-        if status == Status::Busy && attempt < 32 && self.transmissions <= 32 {
-            self.busy_attempts |= 1 << attempt;
+        if matches!(status, Status::Busy | Status::Incomplete) && attempt < 32 && self.transmissions <= 32 {
+            self.idle_attempts |= 1 << attempt;
         }
         let doublings = self.transmissions.max(1) - 1;
         let wait_ns = backed_off(rto_ns, doublings, config.rto_ns_max, rng).max(retry_after_ns);
@@ -172,9 +151,9 @@ impl Pending {
         self.due = Due::Later;
     }
 
-    /// Whether no transmission of it can have done anything: each was answered Busy.
+    /// Whether no transmission of it can have done anything: each was answered Busy or Incomplete.
     pub fn is_surely_not_done(&self) -> bool {
-        self.transmissions <= 32 && self.busy_attempts.count_ones() == self.transmissions
+        self.transmissions <= 32 && self.idle_attempts.count_ones() == self.transmissions
     }
 }
 
@@ -239,21 +218,22 @@ impl InFlight {
         }
     }
 
-    /// The transmission `seq` of a `call` has been answered: requests sent before it may be lost.
+    /// A later transmission has been answered, after it `waited` for the disk or not: requests sent before it may
+    /// be lost.
     ///
     /// Three such answers are proof enough (RFC 5681 §3.2, dupthresh). Where fewer than four requests were
     /// outstanding that many cannot come, so all others' answers are enough (RFC 5827 §3.2), but then only a
     /// smoothed round trip and a quarter after the transmission, because it may be reordering (RFC 8985 §6.2).
-    /// An open waits for the disk and a shake does not, so only opens overtake opens; and frames of one
-    /// datagram do not overtake each other, because a shake that wins waits and the others do not.
-    pub fn overtaken_by(&mut self, later: Transmission, call: Call, now: Now, rto: &Rto) {
+    /// An open waits for the disk and a shake does not, so only what waits for it overtakes what does; and frames
+    /// of one datagram do not overtake each other, because a shake that wins waits and the others do not.
+    pub fn overtaken_by(&mut self, later: Transmission, waited: bool, now: Now, rto: &Rto) {
         const DUPLICATES: u8 = 3;
         let awaiting = self.0.iter().filter(|pending| pending.is_awaiting()).count();
         let is_behind = |pending: &Pending| {
             pending.due == Due::Timer && pending.last_seq < later.seq && pending.last_sent_ns < later.sent_ns
         };
         for pending in self.0.iter_mut().filter(|pending| is_behind(pending)) {
-            if pending.is_open && call == Call::Shake {
+            if pending.call.waits_for_disk() && !waited {
                 continue;
             }
             pending.overtaken += 1;

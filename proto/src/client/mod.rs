@@ -10,19 +10,22 @@
 
 mod config;
 mod event;
+mod frames;
 mod hint;
 mod in_flight;
+mod invitations;
 mod join;
 mod receive;
 mod rto;
 mod session;
 mod transmit;
+mod verdict;
 
 #[cfg(test)]
 mod tests;
 
 pub use config::Config;
-pub use event::{Call, CallError, Counters, Event, Outcome, Reply};
+pub use event::{Call, CallError, Counters, Event, Outcome, Past, Reply};
 pub use hint::Hint;
 pub use session::Session;
 

@@ -1,10 +1,11 @@
 //! What a session makes of the frames it gets. Whatever is wrong with them is counted and changes nothing.
 
-use super::event::{Call, Event, Outcome, Reply};
+use super::event::{Event, Outcome, Reply};
 use super::join::{Joining, Phase};
 use super::rto::below;
 use super::session::{Session, answered};
-use crate::body::{Answer, Challenge, Keepalive, PathProof, Refusal, RefusalCode, Status, Welcome};
+use super::verdict::{Verdict, verdict};
+use crate::body::{Answer, Challenge, Invite, Keepalive, PathProof, Refusal, RefusalCode, Status, Welcome};
 use crate::frame::{VERSION, flags};
 use crate::replay::{ReplayWindow, Replayed};
 use crate::seal::{self, BadTag};
@@ -69,17 +70,20 @@ impl Session {
             Op::Challenge => self.challenged(now, frame),
             Op::Welcome => self.welcomed(now, frame, events),
             Op::Stale => self.lost(now, &frame.body(), rng),
-            op @ (Op::Keepalive | Op::Path | Op::Shake | Op::Open) => {
+            op if op.is_for_client() => {
                 self.open(frame)?;
                 let taken = match op {
                     Op::Keepalive => self.kept_alive(now, &frame.body(), events),
                     Op::Path => self.asked_for_path(&frame.body()),
+                    Op::Invite => self.invited(&frame.body(), events),
+                    // Not followed yet. The server has to go on serving whoever ignores it.
+                    Op::Redirect => Ok(()),
                     _ => self.answered(now, op, frame, rng, events),
                 };
                 self.heard(now);
                 taken
             }
-            Op::Hello | Op::Join | Op::PathOk => Err(Rejected::Unexpected),
+            _ => Err(Rejected::Unexpected),
         }
     }
 
@@ -212,6 +216,23 @@ impl Session {
         Ok(())
     }
 
+    /// INVITE: told to the app, and acknowledged each time, because the last INVITE_OK may be lost.
+    fn invited(&mut self, body: &Invite, events: &mut Vec<Event>) -> Result<(), Rejected> {
+        let packet = body.packet.get();
+        if packet == 0 {
+            return Err(Rejected::Unexpected);
+        }
+        self.invitations.push(packet);
+        events.push(Event::Invited {
+            packet,
+            from: body.from.get(),
+            expiry_s: body.expiry_s.get(),
+            shares: body.shares.get(),
+            total_fen: body.total_fen.get(),
+        });
+        Ok(())
+    }
+
     /// An answer to a request: a round-trip sample, a sign for those sent before it, and usually the end.
     fn answered(
         &mut self,
@@ -228,9 +249,8 @@ impl Session {
         let answer: Answer = frame.body();
         let index = self.in_flight.index_of(answer.req.get()).ok_or(Rejected::Late)?;
         let pending = self.in_flight.get_mut(index);
-        let call = pending.call();
-        let verdict = if op == call.op() { verdict(&answer, call) } else { None };
-        let verdict = verdict.ok_or(Rejected::Unexpected)?;
+        let verdict = verdict(op, frame, pending, self.number).ok_or(Rejected::Unexpected)?;
+        let waited = pending.call.waits_for_disk();
         let (rtt_ns, answered_one) =
             (pending.rtt_ns(answer.attempt, now), pending.transmission(answer.attempt));
         if let Some(rtt_ns) = rtt_ns {
@@ -245,43 +265,18 @@ impl Session {
                 pending.put_off((status, answer.attempt, retry_after_ns), now, rto_ns, &self.config, rng);
                 // Nothing more would be sent before the deadline and nothing was done: say so now.
                 let is_over = pending.due_ns >= pending.deadline_ns && pending.is_surely_not_done();
-                is_over.then_some(Outcome::Known(Reply { status: Status::Busy, packet: 0, fen: 0 }))
+                is_over.then_some(Outcome::Known(Reply::of(Status::Busy)))
             }
         };
         if let Some(outcome) = outcome {
             let pending = self.in_flight.remove(index);
-            events.push(answered(&pending, outcome, rtt_ns));
+            events.push(answered(pending, outcome, rtt_ns));
         }
         if let Some(answered_one) = answered_one {
-            self.in_flight.overtaken_by(answered_one, call, now, &self.rto);
+            self.in_flight.overtaken_by(answered_one, waited, now, &self.rto);
         }
         Ok(())
     }
-}
-
-/// What an answer means for its request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
-    Final(Outcome),
-    Again(Status),
-}
-
-/// Checks an answer; `None` if the status is none, or a packet is not there or another than was asked for.
-fn verdict(answer: &Answer, call: Call) -> Option<Verdict> {
-    let (packet, fen) = (answer.packet.get(), answer.fen.get());
-    let status = Status::from_wire(answer.status)?;
-    let (packet, fen) = match (status, call) {
-        (Status::Busy | Status::OutcomeUnknown, _) => return Some(Verdict::Again(status)),
-        // Its answer may have been forgotten after it was executed.
-        (Status::TooOld, _) => return Some(Verdict::Final(Outcome::Unknown)),
-        (Status::Ok, Call::Shake) if packet != 0 => (packet, 0),
-        (Status::Ok, Call::Open { packet: asked }) if packet == asked => (packet, fen),
-        (Status::Ok, _) => return None,
-        (Status::Miss, Call::Open { .. }) => return None,
-        (_, Call::Open { packet: asked }) => (asked, 0),
-        (_, Call::Shake) => (0, 0),
-    };
-    Some(Verdict::Final(Outcome::Known(Reply { status, packet, fen })))
 }
 
 /// A clock sample: the server's wall time was read half a round trip ago.

@@ -4,6 +4,7 @@ use super::config::Config;
 use super::event::{Call, CallError, Counters, Event, Outcome, Reply};
 use super::hint::{Facts, Hint};
 use super::in_flight::{InFlight, Pending};
+use super::invitations::Invitations;
 use super::join::{Joining, Phase};
 use super::rto::{Rto, doubled};
 use crate::body::{CookieBytes, Status};
@@ -13,7 +14,7 @@ use crate::ticket::Ticket;
 use crate::{FRAMES_PER_DATAGRAM_MAX, IN_FLIGHT_MAX, Now};
 use std::sync::Arc;
 
-/// One user, from the first HELLO on, through any number of rejoins. At most 256 bytes, and 64 for each
+/// One user, from the first HELLO on, through any number of rejoins. At most 256 bytes, and 80 for each
 /// request in flight.
 #[derive(Debug)]
 pub struct Session {
@@ -41,6 +42,8 @@ pub struct Session {
     pub(super) counters: Counters,
     /// To be sent back in PATH_OK.
     pub(super) path_cookie: Option<CookieBytes>,
+    /// To be acknowledged by INVITE_OK.
+    pub(super) invitations: Invitations,
     pub(super) keepalive_s: u16,
     pub(super) in_flight_max: u8,
     pub(super) frames_per_datagram: u8,
@@ -87,6 +90,7 @@ impl Session {
             seq: 0,
             counters: Counters::default(),
             path_cookie: None,
+            invitations: Invitations::default(),
             keepalive_s: 0,
             in_flight_max: 0,
             frames_per_datagram: 1,
@@ -107,6 +111,13 @@ impl Session {
         }
         if !self.is_joined() {
             return Err(CallError::NotJoined);
+        }
+        if let Call::Send { terms } = &call {
+            terms.check(self.ticket.user)?;
+            let frames = 1 + terms.more() as u8;
+            if frames > self.frames_per_datagram {
+                return Err(CallError::SendTooLong { frames });
+            }
         }
         let counter = self.counter + 1;
         let most = IN_FLIGHT_MAX.min(self.in_flight_max.into()) as usize;
@@ -136,7 +147,7 @@ impl Session {
         if self.may_send() {
             self.in_flight.iter().for_each(|pending| at(pending.due_ns));
             at(self.keepalive_due_ns());
-            if self.path_cookie.is_some() {
+            if self.path_cookie.is_some() || !self.invitations.is_empty() {
                 at(0);
             }
         }
@@ -148,7 +159,7 @@ impl Session {
     pub fn on_timeout(&mut self, now: Now, rng: &mut crate::Rng, events: &mut Vec<Event>) {
         while let Some(pending) = self.in_flight.pop_expired(now) {
             let outcome = outcome_at_deadline(&pending);
-            events.push(answered(&pending, outcome, None));
+            events.push(answered(pending, outcome, None));
         }
         if self.suspect_ns().is_some_and(|at| at <= now.mono_ns) {
             self.rejoin_at(now.mono_ns, rng);
@@ -297,14 +308,14 @@ fn outcome_at_deadline(pending: &Pending) -> Outcome {
         _ if pending.is_surely_not_done() => Status::Busy,
         _ => return Outcome::Unknown,
     };
-    Outcome::Known(Reply { status, packet: 0, fen: 0 })
+    Outcome::Known(Reply::of(status))
 }
 
 /// The event that ends a call.
-pub(super) fn answered(pending: &Pending, outcome: Outcome, rtt_ns: Option<u64>) -> Event {
+pub(super) fn answered(pending: Pending, outcome: Outcome, rtt_ns: Option<u64>) -> Event {
     Event::Answered {
         req: pending.req,
-        call: pending.call(),
+        call: pending.call,
         outcome,
         sent_first_ns: pending.first_sent_ns,
         rtt_ns,

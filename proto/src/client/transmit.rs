@@ -2,7 +2,7 @@
 
 use super::in_flight::{Due, Pending, Timer};
 use super::session::{SEQ_MAX, Session};
-use crate::body::{Body, Keepalive, PathProof};
+use crate::body::{Body, InviteOk, Keepalive, PathProof};
 use crate::{Direction, FRAMES_PER_DATAGRAM_MAX, Frame, Header, Now, Op, seal};
 
 impl Session {
@@ -19,7 +19,7 @@ impl Session {
             self.stale = self.seq >= SEQ_MAX;
         }
         if self.transmit_handshake(now, rng, out) {
-            self.note_sent(now);
+            self.note_sent(now, true);
             return 1;
         }
         if !self.may_send() {
@@ -32,10 +32,13 @@ impl Session {
         }
         count += self.transmit_requests(now, rng, &mut out[count..]);
         count += self.transmit_keepalive(now, count, out);
+        // INVITE_OK is not answered, so silence after it means nothing.
+        let is_awaiting = count > 0;
+        count += self.transmit_invite_oks(count, out);
         if count > 0 {
             let first = out[0].tag.first_chunk().expect("a tag is longer");
             self.tags = [*first, self.tags[0]];
-            self.note_sent(now);
+            self.note_sent(now, is_awaiting);
         }
         count
     }
@@ -58,23 +61,40 @@ impl Session {
         let doublings_max =
             if self.joining.is_some() { config.doublings_max_suspect } else { config.doublings_max };
         let timer = Timer { rto_ns: self.rto_ns(), rto_ns_max: config.rto_ns_max, doublings_max };
-        let Session { in_flight, key: Some(key), seq, counters, ticket, .. } = self else {
+        let Session { in_flight, key: Some(key), seq, number, counters, ticket, .. } = self else {
             return 0;
         };
         let used = FRAMES_PER_DATAGRAM_MAX - out.len();
         let most = usize::from(self.frames_per_datagram).min(FRAMES_PER_DATAGRAM_MAX).saturating_sub(used);
         let due = |pending: &&mut Pending| pending.due_ns <= now.mono_ns && pending.deadline_ns > now.mono_ns;
         let mut count = 0;
-        for (pending, frame) in in_flight.iter_mut().filter(due).zip(&mut out[..most]) {
-            *seq += 1;
-            let mut header = Header::new(ticket.user, Direction::ToServer, pending.call().op());
-            header.seq = (*seq).into();
-            *frame = Frame::new(header, &pending.body());
-            seal::seal(key, frame);
+        for pending in in_flight.iter_mut().filter(due) {
+            let frames = pending.frame_count(*number);
+            // A SEND goes whole. One that does not fit beside others finds the next datagram empty.
+            let Some(out) = out[..most].get_mut(count..count + frames) else { continue };
+            let first_seq = *seq + 1;
+            pending.write(ticket.user, *number, first_seq, out);
+            out.iter_mut().for_each(|frame| seal::seal(key, frame));
+            *seq += frames as u32;
+            count += frames;
             if pending.due != Due::New || pending.transmissions > 0 {
-                counters.retransmissions = counters.retransmissions.saturating_add(1);
+                let again = counters.retransmissions.saturating_add(frames as u32);
+                counters.retransmissions = again;
             }
-            pending.sent(now, *seq, &timer, rng);
+            pending.sent(now, first_seq, &timer, rng);
+        }
+        count
+    }
+
+    /// INVITE_OK for the invitations that have come, as many as there is room for.
+    fn transmit_invite_oks(&mut self, used: usize, out: &mut [Frame]) -> usize {
+        let most = usize::from(self.frames_per_datagram).min(out.len());
+        let mut count = 0;
+        while used + count < most
+            && let Some(packet) = self.invitations.pop()
+        {
+            let body = InviteOk { packet: packet.into(), reserved: [0; 24] };
+            self.put(Op::InviteOk, &body, &mut out[used + count]);
             count += 1;
         }
         count
@@ -109,9 +129,9 @@ impl Session {
         seal::seal(key, out);
     }
 
-    fn note_sent(&mut self, now: Now) {
+    fn note_sent(&mut self, now: Now, is_awaiting: bool) {
         self.last_sent_ns = now.mono_ns;
-        if self.silent_since_ns == 0 {
+        if is_awaiting && self.silent_since_ns == 0 {
             self.silent_since_ns = now.mono_ns.max(1);
         }
     }

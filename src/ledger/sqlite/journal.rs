@@ -6,7 +6,7 @@
 use super::LedgerError;
 use super::checkpoint::Checkpoints;
 use super::writer::{ROWS_PER_COMMIT_MAX, Writer};
-use crate::ledger::{Ledger, Row};
+use crate::ledger::{Kind, Ledger, Row};
 use rtrb::{Consumer, Producer, RingBuffer};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -50,6 +50,8 @@ struct Entry {
 
 /// What the thread tells the worker, and the order to stop.
 struct Shared {
+    /// The last row of the turns that were handed over: what comes behind it is not whole yet.
+    flushed_row: AtomicU64,
     durable_row: AtomicU64,
     commits: AtomicU64,
     has_failed: AtomicBool,
@@ -69,6 +71,7 @@ impl Journal {
         let checkpoints = Checkpoints::start(&file, options.wal_frames_to_copy)?;
         let (waiting, taken) = RingBuffer::new(options.rows_waiting_max);
         let shared = Arc::new(Shared {
+            flushed_row: tip.rows.into(),
             durable_row: tip.rows.into(),
             commits: tip.commits.into(),
             has_failed: false.into(),
@@ -115,6 +118,7 @@ impl Ledger for Journal {
     fn flush(&mut self) {
         if self.flushed_row != self.last_row {
             self.flushed_row = self.last_row;
+            self.shared.flushed_row.store(self.last_row, Ordering::Release);
             self.wake();
         }
     }
@@ -138,6 +142,7 @@ impl Ledger for Journal {
 
 impl Drop for Journal {
     fn drop(&mut self) {
+        self.flush();
         self.shared.is_stopping.store(true, Ordering::Release);
         self.wake();
         if let Some(thread) = self.thread.take() {
@@ -158,6 +163,20 @@ struct LedgerThread<F> {
 }
 
 impl<F: Fn()> LedgerThread<F> {
+    /// How many rows the next commit takes: those of whole turns. If they are too many they are cut where a packet
+    /// is not parted from who is invited to it.
+    fn whole_rows(&mut self) -> usize {
+        let flushed = self.shared.flushed_row.load(Ordering::Acquire);
+        let rows = (flushed - self.shared.durable_row.load(Ordering::Relaxed)) as usize;
+        if rows <= ROWS_PER_COMMIT_MAX {
+            return rows;
+        }
+        let chunk = self.taken.read_chunk(rows).expect("what was flushed is there");
+        let (first, second) = chunk.as_slices();
+        let next = first.iter().chain(second).skip(ROWS_PER_COMMIT_MAX);
+        ROWS_PER_COMMIT_MAX + next.take_while(|entry| entry.row.kind == Kind::Invite).count()
+    }
+
     fn run(mut self) {
         let why = match catch_unwind(AssertUnwindSafe(|| self.commit_until_stopped())) {
             Ok(Ok(())) => return,
@@ -174,7 +193,7 @@ impl<F: Fn()> LedgerThread<F> {
         loop {
             // Before the ring is looked at: what is found then is all there is.
             let is_stopping = self.shared.is_stopping.load(Ordering::Acquire);
-            let rows = self.taken.slots().min(ROWS_PER_COMMIT_MAX);
+            let rows = self.whole_rows();
             if rows == 0 && is_stopping {
                 return Ok(());
             }

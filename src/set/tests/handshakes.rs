@@ -1,7 +1,7 @@
 //! HELLO and JOIN.
 
-use super::world::{Client, World, config, path, said};
-use crate::set::{Capacity, Config, Drop};
+use super::world::{Client, World, capacity, config, path, said};
+use crate::set::{Config, Drop};
 use redpkt_proto::body::{Refusal, RefusalCode, Status, TicketFields};
 use redpkt_proto::{COOKIE_LIFETIME_MS, Frame, Op, SESSION_STEP_MS};
 
@@ -101,7 +101,7 @@ fn bad_tickets_and_cookies_are_refused() {
     assert_eq!(world.dropped(Drop::Cookie), 3);
 
     world.pass_ms(COOKIE_LIFETIME_MS + SESSION_STEP_MS);
-    world.core.tick(world.now);
+    world.cores[0].tick(world.now);
     assert_eq!(world.ask(good.path, &[join]), []);
     assert_eq!(world.dropped(Drop::Cookie), 4);
 
@@ -114,7 +114,7 @@ fn bad_tickets_and_cookies_are_refused() {
 /// Expect: who is in stays in, who comes is told when to come again, and a place that is left is given.
 #[test]
 fn a_full_table_refuses_with_a_retry_after() {
-    let capacity = Capacity { sessions: 2, accounts: 1, packets: 1 };
+    let capacity = capacity(2, 1, 1);
     let mut world = World::new(Config { capacity, ..config() });
     let mut first = world.client(1);
     world.client(2);
@@ -130,7 +130,7 @@ fn a_full_table_refuses_with_a_retry_after() {
     for _ in 0..12 {
         world.pass_ms(10_000);
         assert_eq!(first.shake(&mut world).status, Status::Miss);
-        world.core.tick(world.now);
+        world.cores[0].tick(world.now);
     }
     assert_eq!((world.sessions(), world.counters().idle_ended), (1, 1));
     world.client(3);

@@ -56,7 +56,7 @@ fn bad_session_frames_are_dropped_and_the_session_goes_on() {
     assert_eq!(world.ask(client.path, &[client.clone().shake_frame(), other.shake_frame()]), []);
     assert_eq!(world.dropped(Drop::MixedUsers), 1);
 
-    for op in [0, 10, 15, 18, 255, Op::Welcome as u8, Op::Stale as u8, Op::Path as u8] {
+    for op in [0, 10, 15, 26, 255, Op::Welcome as u8, Op::Stale as u8, Op::Path as u8] {
         let mut frame = client.clone().shake_frame();
         frame.header.op = op;
         assert_eq!(world.ask(client.path, &[frame]), [], "op {op}");
@@ -113,9 +113,9 @@ fn the_core_allocates_nothing() {
     world.mint(8, 50);
     let mut frames: Vec<Frame> = (0..16).map(|_| client.shake_frame()).collect();
     let mut strange = world.stranger(2).hello();
-    let (core, now) = (&mut world.core, world.now);
-    // The ledger of these tests keeps a list of its rows; it is not part of what is counted here.
-    world.ledger.0.borrow_mut().rows.reserve(64);
+    let (core, now) = (&mut world.cores[0], world.now);
+    // The ledger of these tests keeps lists of its rows and turns; they are not part of what is counted here.
+    world.ledger.reserve(64);
     let count = allocations(|| {
         for frame in &mut frames {
             let mut jobs = [
@@ -123,8 +123,7 @@ fn the_core_allocates_nothing() {
                 Job { path: path(9), frames: std::slice::from_mut(&mut strange), replies: 0 },
             ];
             core.handle_batch(now, 0, &mut jobs, Portable);
-            core.settle(|_, _| {});
-            core.tick(now);
+            core.turn(now, |_, _| {});
         }
     });
     assert_eq!(count, 0);

@@ -1,8 +1,9 @@
 //! Money: durable before it is told, conserved, bounded.
 
-use super::world::{Client, World, config, said};
+use super::world::{Client, World, capacity, config, order, said};
 use crate::ledger::{Account, Kind};
-use crate::set::{Capacity, Config, Drop, MintOrder};
+use crate::set::book::Order;
+use crate::set::{Config, Core, Drop};
 use proptest::prelude::*;
 use redpkt_proto::Op;
 use redpkt_proto::body::{PacketId, Status};
@@ -16,7 +17,7 @@ fn an_answer_waits_for_its_row_and_a_miss_for_nothing() {
     let (mut first, mut second) = (world.client(1), world.client(2));
     world.mint(1, 50);
     world.settle();
-    world.ledger.0.borrow_mut().disk_off = true;
+    world.ledger.set_disk(false);
     let (won, missed) = (first.shake_frame(), second.shake_frame());
     assert_eq!(world.ask(first.path, &[won]), []);
     let out = world.ask(second.path, &[missed]);
@@ -29,7 +30,7 @@ fn an_answer_waits_for_its_row_and_a_miss_for_nothing() {
     let open = first.request(Op::Open, open_req, PacketId { machine: 3, set: 0, number: 1 }.to_u64());
     assert_eq!(world.ask(first.path, &[open]), []);
 
-    world.ledger.0.borrow_mut().disk_off = false;
+    world.ledger.set_disk(true);
     let out: Vec<_> = world.settle().into_iter().flat_map(|(_, frames)| frames).collect();
     let answers: Vec<_> = out.iter().map(|frame| first.answer(frame)).collect();
     let told: Vec<_> =
@@ -44,12 +45,12 @@ fn a_promise_to_a_session_that_ended_is_not_sent_and_not_lost() {
     let mut world = World::new(config());
     let mut client = world.client(1);
     world.mint(1, 50);
-    world.ledger.0.borrow_mut().disk_off = true;
+    world.ledger.set_disk(false);
     let shake = client.shake_frame();
     let req = client.req(1);
     assert_eq!(world.ask(client.path, &[shake]), []);
     client.join(&mut world);
-    world.ledger.0.borrow_mut().disk_off = false;
+    world.ledger.set_disk(true);
     assert_eq!(world.settle(), []);
     assert_eq!(client.ask(&mut world, Op::Shake, req, 0).status, Status::Ok);
 }
@@ -58,22 +59,22 @@ fn a_promise_to_a_session_that_ended_is_not_sent_and_not_lost() {
 /// req can come again.
 #[test]
 fn a_full_table_or_queue_refuses_before_anything_changes() {
-    let capacity = Capacity { sessions: 4, accounts: 1, packets: 16 };
+    let capacity = capacity(4, 1, 16);
     let mut world = World::new(Config { capacity, promises: 1, ..config() });
     let (mut first, mut second) = (world.client(1), world.client(2));
     world.mint(3, 50);
     world.settle();
 
-    world.ledger.0.borrow_mut().no_room = true;
+    world.ledger.limit_room(0);
     let req = first.next_req();
     assert_eq!(first.ask(&mut world, Op::Shake, req, 0).status, Status::Busy);
-    world.ledger.0.borrow_mut().no_room = false;
+    world.ledger.limit_room(usize::MAX);
     let won = first.ask(&mut world, Op::Shake, req, 0);
     assert_eq!(won.status, Status::Ok);
 
     assert_eq!(second.shake(&mut world).status, Status::Busy, "no room for another account");
 
-    world.ledger.0.borrow_mut().disk_off = true;
+    world.ledger.set_disk(false);
     let waiting = first.shake_frame();
     assert_eq!(world.ask(first.path, &[waiting]), []);
     let refused = first.open(&mut world, won.packet);
@@ -99,7 +100,7 @@ fn only_the_winner_opens_and_only_once() {
     assert_eq!((opened.status, opened.fen), (Status::Ok, 50));
     assert_eq!(winner.open(&mut world, packet), opened, "a second open is answered as the first");
     assert_eq!(world.counters().open_fen, 50);
-    let rows = world.ledger.0.borrow().rows.clone();
+    let rows = world.rows();
     let open = rows.iter().find(|row| row.kind == Kind::Open).unwrap();
     assert_eq!((open.debit, open.credit, open.fen), (Account::Packet(open.packet), Account::Wallet(1), 50));
     let again = rows.last().unwrap();
@@ -112,7 +113,7 @@ fn only_the_winner_opens_and_only_once() {
 /// kept, and "too old to tell" after, but never "empty".
 #[test]
 fn a_packet_that_made_room_is_never_called_empty() {
-    let capacity = Capacity { sessions: 4, accounts: 2, packets: 1 };
+    let capacity = capacity(4, 2, 1);
     let mut world = World::new(Config { capacity, ..config() });
     let (mut client, mut other) = (world.client(1), world.client(2));
     world.mint(1, 50);
@@ -137,13 +138,13 @@ fn a_refused_open_waits_for_the_ledger_too() {
     let (mut winner, mut stranger) = (world.client(1), world.client(2));
     world.mint(1, 50);
     world.settle();
-    world.ledger.0.borrow_mut().disk_off = true;
+    world.ledger.set_disk(false);
     let won = winner.shake_frame();
     assert_eq!(world.ask(winner.path, &[won]), []);
     let req = stranger.next_req();
     let open = stranger.request(Op::Open, req, PacketId { machine: 3, set: 0, number: 1 }.to_u64());
     assert_eq!(world.ask(stranger.path, &[open]), []);
-    world.ledger.0.borrow_mut().disk_off = false;
+    world.ledger.set_disk(true);
     let out = world.settle();
     assert_eq!(stranger.answer(&out[1].1[0]).status, Status::NotInvited as u8);
 }
@@ -156,7 +157,7 @@ fn one_user_cannot_fill_the_queue_of_promises() {
     let mut client = world.client(1);
     world.mint(1, 50);
     let packet = client.shake(&mut world).packet;
-    world.ledger.0.borrow_mut().disk_off = true;
+    world.ledger.set_disk(false);
     let shake_req = client.req(1);
     let mut busy = 0;
     for at in 0..10 {
@@ -174,26 +175,17 @@ fn one_user_cannot_fill_the_queue_of_promises() {
 #[test]
 fn workers_share_an_order_without_speaking() {
     let layout = Layout { sets: 8, groups: 3, workers: 3 };
-    let capacity = Capacity { sessions: 1, accounts: 1, packets: 2 };
-    let mut worlds: Vec<_> =
-        (0..3).map(|worker| World::new(Config { layout, worker, capacity, ..config() })).collect();
-    let order = MintOrder { rate_per_s: 1_000, total: 20, fen_min: 3, fen_max: 9 };
+    let mut world = World::new(Config { layout, capacity: capacity(1, 1, 2), ..config() });
+    world.order(&Order { fen_min: 3, fen_max: 9, ..order(20, 3) });
     let mut packets = [0; 8];
-    let (mut fen, mut passed_by) = (0, 0);
-    for world in &mut worlds {
-        world.core.add_order(order, world.now);
-        for _ in 0..30 {
-            world.pass_ms(1);
-            world.core.tick(world.now);
-        }
-        for set in world.core.set_stats() {
-            packets[set.set as usize] = set.pool_packets;
-        }
-        fen += world.core.orders().map(|order| order.fen).sum::<u64>();
-        passed_by += world.core.orders().map(|order| order.passed_by).sum::<u64>();
+    for set in world.cores.iter().flat_map(Core::set_stats) {
+        packets[set.set as usize] = set.pool_packets;
     }
-    assert_eq!((packets, passed_by), ([2; 8], 4));
+    let orders = || world.cores.iter().flat_map(Core::books).map(|book| book.orders()[0].progress);
+    assert_eq!((packets, orders().map(|order| order.passed_by).sum::<u64>()), ([2; 8], 4));
+    let fen = orders().map(|order| order.fen).sum::<u64>();
     assert!((16 * 3..=16 * 9).contains(&fen), "{fen}");
+    world.check_conservation();
 }
 
 #[derive(Clone, Debug)]
@@ -228,7 +220,7 @@ proptest! {
         let mut clients: Vec<Client> = (1..=3).map(|user| world.client(user)).collect();
         for step in steps {
             match step {
-                Step::Mint(fen) if world.core.orders().count() < 30 => world.mint(1, fen),
+                Step::Mint(fen) if world.orders() < 30 => world.mint(1, fen),
                 Step::Mint(_) => {}
                 Step::Shake(client) => {
                     let frame = clients[client].shake_frame();
@@ -250,7 +242,7 @@ proptest! {
                     clients[client].counter = 0;
                 }
                 Step::Disk(on) => {
-                    world.ledger.0.borrow_mut().disk_off = !on;
+                    world.ledger.set_disk(on);
                     world.settle();
                 }
             }

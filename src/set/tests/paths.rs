@@ -48,10 +48,10 @@ fn an_answer_that_waited_goes_where_its_request_came_from() {
     let mut world = World::new(config());
     let mut client = world.client(1);
     world.mint(1, 50);
-    world.ledger.0.borrow_mut().disk_off = true;
+    world.ledger.set_disk(false);
     let shake = client.shake_frame();
     assert_eq!(world.ask(path(9), &[shake]), []);
-    world.ledger.0.borrow_mut().disk_off = false;
+    world.ledger.set_disk(true);
     let out = world.settle();
     assert_eq!((out.len(), out[0].0, out[0].1[0].header.flags), (1, path(9), flags::PROVE_PATH));
 }

@@ -1,7 +1,7 @@
 //! At most once.
 
-use super::world::{World, config, said};
-use crate::set::{Capacity, Config, Drop};
+use super::world::{World, capacity, config, said};
+use crate::set::{Config, Drop};
 use redpkt_proto::body::{PacketId, Status};
 use redpkt_proto::{ANSWERS_KEPT, FRAMES_PER_DATAGRAM_MAX, IN_FLIGHT_MAX, Op};
 
@@ -84,7 +84,7 @@ fn reqs_of_other_sessions_are_never_executed() {
 /// contradicted.
 #[test]
 fn kept_answers_outlive_the_session_and_forgotten_ones_are_not_contradicted() {
-    let capacity = Capacity { sessions: 2, accounts: 1, packets: 64 };
+    let capacity = capacity(2, 1, 64);
     let mut world = World::new(Config { capacity, ..config() });
     let mut client = world.client(1);
     world.mint(ANSWERS_KEPT as u64 + 1, 5);
@@ -92,7 +92,7 @@ fn kept_answers_outlive_the_session_and_forgotten_ones_are_not_contradicted() {
     let reqs: Vec<_> = (1..=ANSWERS_KEPT as u32 + 1).map(|counter| client.req(counter)).collect();
     for _ in 0..20 {
         world.pass_ms(10_000);
-        world.core.tick(world.now);
+        world.cores[0].tick(world.now);
     }
     assert_eq!(world.sessions(), 0);
     client.join(&mut world);

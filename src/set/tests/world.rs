@@ -1,74 +1,34 @@
-//! A core, a ledger whose disk can be held back, and clients that make frames by hand.
+//! The cores of a server, ledgers whose disks can be held back or fail, and clients that make frames by hand.
 
-use crate::ledger::{Ledger, Memory, Row};
-use crate::set::{Capacity, Config, Core, Counters, Drop, Job, MintOrder, Portable};
-use rand::SeedableRng as _;
-use redpkt_proto::body::{Answer, Challenge, Hello, Join, Keepalive, Request, Status, Welcome};
+use crate::ledger::{Account, Kind, Ledger as _, Row, Simulated};
+use crate::set::book::{Book, Order, What};
+use crate::set::links::{Delivery, mesh};
+use crate::set::{Beginning, Capacity, Config, Core, Counters, Drop, Job, Portable};
+use rand::{Rng as _, SeedableRng as _};
+use redpkt_proto::body::{
+    Answer, Body, Challenge, Hello, Invite, InviteOk, Join, Keepalive, Request, Send, SendMore, Status,
+    Welcome,
+};
+use redpkt_proto::frame::flags;
 use redpkt_proto::keyring::KeyRing;
 use redpkt_proto::seal::{self, SessionKey};
 use redpkt_proto::steer::Layout;
 use redpkt_proto::ticket::Ticket;
 use redpkt_proto::{Direction, Frame, Header, Now, Op, Path, Rng, SESSION_STEP_MS, handshake};
-use std::cell::RefCell;
-use std::rc::Rc;
 
-/// A ledger whose rows become durable only while `disk_on`.
-#[derive(Clone, Default)]
-pub struct Held(pub Rc<RefCell<HeldState>>);
-
-#[derive(Default)]
-pub struct HeldState {
-    pub memory: Memory,
-    pub rows: Vec<Row>,
-    pub disk_off: bool,
-    pub no_room: bool,
-    durable: u64,
-}
-
-impl Ledger for Held {
-    fn room(&self) -> usize {
-        if self.0.borrow().no_room { 0 } else { usize::MAX }
-    }
-
-    fn append_noted(&mut self, row: &Row, _note: &str) -> u64 {
-        self.append(row)
-    }
-
-    fn flush(&mut self) {}
-
-    fn has_failed(&self) -> bool {
-        false
-    }
-
-    fn append(&mut self, row: &Row) -> u64 {
-        self.0.borrow_mut().rows.push(*row);
-        self.0.borrow_mut().memory.append(row)
-    }
-
-    fn last_row(&self) -> u64 {
-        self.0.borrow().memory.last_row()
-    }
-
-    fn durable_row(&mut self) -> u64 {
-        let mut state = self.0.borrow_mut();
-        if !state.disk_off {
-            state.durable = state.memory.durable_row();
-        }
-        state.durable
-    }
-
-    fn commits(&self) -> u64 {
-        self.0.borrow().memory.commits()
-    }
-}
-
-/// The core of one worker, its time, and everything a test needs of its surroundings.
+/// The cores of a server's workers, their time, and everything a test needs of their surroundings.
 pub struct World {
-    pub core: Core<Held>,
-    pub ledger: Held,
+    pub cores: Vec<Core<Simulated>>,
+    /// By group.
+    pub ledgers: Vec<Simulated>,
+    /// Of group 0.
+    pub ledger: Simulated,
+    pub config: Config,
     pub keys: KeyRing,
     pub now: Now,
     pub rng: Rng,
+    /// What the control plane would give again after a start.
+    orders: Vec<Order>,
 }
 
 /// One user's client, by hand.
@@ -92,12 +52,76 @@ pub fn config() -> Config {
         machine: 3,
         layout: Layout { sets: 1, groups: 1, workers: 1 },
         worker: 0,
-        capacity: Capacity { sessions: 8, accounts: 4, packets: 16 },
+        capacity: capacity(8, 4, 16),
         shakes_per_s: 0,
         keepalive_s: 25,
         idle_s: 90,
         promises: 64,
+        pushes: 64,
+        wins_per_user: 0,
+        packet_life_s: 3_600,
     }
+}
+
+pub fn capacity(sessions: usize, accounts: usize, packets: usize) -> Capacity {
+    Capacity { sessions, accounts, packets, members: 64, invites: 64 }
+}
+
+/// Several workers with two groups each, and a SET for each group.
+pub fn workers(workers: u32) -> Config {
+    let groups = 2 * workers;
+    let layout = Layout { sets: groups.next_power_of_two(), groups, workers };
+    Config { layout, ..config() }
+}
+
+/// A group's book from its journal.
+fn read(config: &Config, group: u32, ledger: &Simulated) -> Book {
+    let mut rng = Rng::seed_from_u64(9);
+    let mut book = Book::new(group, config.layout, &config.capacity, || rng.next_u64());
+    for (number, (row, note)) in (1..).zip(ledger.durable_rows()) {
+        book.apply(&row, note.as_deref()).unwrap_or_else(|error| panic!("row {number} {row:?}: {error}"));
+    }
+    book
+}
+
+/// What a start makes of the ledgers: a book for each group, with all that was on its way to it delivered.
+pub fn recover(config: &Config, ledgers: &[Simulated], now: Now) -> Vec<Book> {
+    let mut books: Vec<Book> =
+        (0..).zip(ledgers).map(|(group, ledger)| read(config, group, ledger)).collect();
+    for book in &mut books {
+        deliver(config, ledgers, book, now);
+    }
+    let invitations: Vec<_> = books.iter().flat_map(|book| book.invitations(config.machine)).collect();
+    for invitation in invitations {
+        let to = config.layout.group_of(config.layout.set_of(invitation.user)) as usize;
+        books[to].set_of_user(invitation.user).invites.add(invitation, now.wall_s());
+    }
+    books
+}
+
+/// What the other groups owe to the users of this one comes into their wallets.
+fn deliver(config: &Config, ledgers: &[Simulated], book: &mut Book, now: Now) {
+    for from in 0..ledgers.len() as u32 {
+        for delivery in cleared(from, &ledgers[from as usize]) {
+            let to = config.layout.group_of(config.layout.set_of(delivery.user));
+            if to == book.group() && delivery.row > book.delivered(from) {
+                let row = delivery.row(now.wall_ms);
+                ledgers[to as usize].clone().append(&row);
+                book.apply(&row, None).unwrap();
+            }
+        }
+    }
+}
+
+/// The money that a group owes or has owed to users of others.
+pub fn cleared(from: u32, ledger: &Simulated) -> Vec<Delivery> {
+    let is_cleared = |row: &Row| matches!((row.kind, row.credit), (Kind::Open, Account::Clearing(_)));
+    let rows = (1..).zip(ledger.durable_rows()).filter(|(_, (row, _))| is_cleared(row));
+    rows.map(|(number, (row, _))| {
+        let Row { user, req, packet, fen, .. } = row;
+        Delivery { user, req, packet, fen, group: from, row: number }
+    })
+    .collect()
 }
 
 impl World {
@@ -105,56 +129,171 @@ impl World {
         let mut rng = Rng::seed_from_u64(7);
         let keys = KeyRing::generate(&mut rng);
         let now = Now { mono_ns: 3_600_000_000_000, wall_ms: 1_800_000_000_000 };
-        let ledger = Held::default();
-        let its_ledger = ledger.clone();
-        let core = Core::new(config, keys.clone(), now, Rng::seed_from_u64(8), move |_| its_ledger.clone());
-        World { core, ledger, keys, now, rng }
+        let ledgers: Vec<Simulated> = (0..config.layout.groups).map(|_| Simulated::default()).collect();
+        let ledger = ledgers[0].clone();
+        let mut world =
+            World { cores: Vec::new(), ledgers, ledger, config, keys, now, rng, orders: Vec::new() };
+        world.start();
+        world
+    }
+
+    fn start(&mut self) {
+        let mut books: Vec<Option<Book>> =
+            recover(&self.config, &self.ledgers, self.now).into_iter().map(Some).collect();
+        self.cores = mesh(self.config.layout.workers as usize)
+            .into_iter()
+            .zip(0..)
+            .map(|(links, worker)| {
+                let config = Config { worker, ..self.config.clone() };
+                let own: Vec<u32> = config.own_groups().collect();
+                let group = |group: u32| {
+                    let book = books[group as usize].take().expect("each group has one worker");
+                    (book, self.ledgers[group as usize].clone())
+                };
+                let groups = own.into_iter().map(group).collect();
+                let rng = Rng::seed_from_u64(self.rng.next_u64());
+                Core::new(config, self.keys.clone(), self.now, rng, Beginning { groups, links })
+            })
+            .collect();
+    }
+
+    /// SIGKILL, and a start from what was durable. Sessions are gone.
+    pub fn crash(&mut self) {
+        self.crash_and_keep(0);
+    }
+
+    /// The same, where so many turns more had reached the disk of each group.
+    pub fn crash_and_keep(&mut self, turns_more: usize) {
+        for ledger in &self.ledgers {
+            ledger.crash(turns_more);
+        }
+        self.pass_ms(SESSION_STEP_MS);
+        self.start();
+        self.give_orders();
+    }
+
+    /// A group's journal read again, while the others go on; so many turns more had reached its disk.
+    pub fn rebuild(&mut self, group: u32, turns_more: usize) {
+        let worker = group % self.config.layout.workers;
+        assert!(self.cores[worker as usize].can_be_rebuilt(group));
+        self.ledgers[group as usize].crash(turns_more);
+        let ledger = self.ledgers[group as usize].clone();
+        let mut book = read(&self.config, group, &ledger);
+        deliver(&self.config, &self.ledgers, &mut book, self.now);
+        let owed = cleared(group, &ledger);
+        self.cores[worker as usize].rebuild(book, ledger, owed);
+        self.give_orders();
+        self.settle();
     }
 
     pub fn pass_ms(&mut self, ms: u64) {
         self.now = self.now.plus_ns(ms * 1_000_000);
     }
 
-    /// Puts datagrams in as one batch; their replies, and then what the ledger let out.
+    /// The core of a user's worker.
+    pub fn core_of(&mut self, user: u64) -> &mut Core<Simulated> {
+        let layout = &self.config.layout;
+        let worker = layout.worker_of(layout.set_of(user));
+        &mut self.cores[worker as usize]
+    }
+
+    /// Puts datagrams in as one batch for each worker; their replies, and then what the ledgers let out.
     pub fn batch(&mut self, datagrams: &[(Path, Vec<Frame>)]) -> Vec<(Path, Vec<Frame>)> {
-        let mut datagrams = datagrams.to_vec();
-        let mut jobs: Vec<Job<'_>> =
-            datagrams.iter_mut().map(|(path, frames)| Job { path: *path, frames, replies: 0 }).collect();
-        self.core.handle_batch(self.now, 0, &mut jobs, Portable);
-        let replies = jobs.iter().filter(|job| job.replies > 0);
-        let mut out: Vec<_> = replies.map(|job| (job.path, job.frames[..job.replies].to_vec())).collect();
+        let mut out = Vec::new();
+        let (now, layout) = (self.now, self.config.layout);
+        for (worker, core) in (0..).zip(&mut self.cores) {
+            let is_own = |(_, frames): &&(Path, Vec<Frame>)| {
+                layout.workers == 1 || layout.worker_of(layout.set_of(frames[0].header.user.get())) == worker
+            };
+            let mut datagrams: Vec<_> = datagrams.iter().filter(is_own).cloned().collect();
+            let mut jobs: Vec<Job<'_>> =
+                datagrams.iter_mut().map(|(path, frames)| Job { path: *path, frames, replies: 0 }).collect();
+            core.handle_batch(now, 0, &mut jobs, Portable);
+            let replies = jobs.iter().filter(|job| job.replies > 0);
+            out.extend(replies.map(|job| (job.path, job.frames[..job.replies].to_vec())));
+        }
         out.extend(self.settle());
         out
     }
 
+    /// Turns of all workers, until nobody has anything more for another.
     pub fn settle(&mut self) -> Vec<(Path, Vec<Frame>)> {
         let mut out = Vec::new();
-        self.core.settle(|path, frame| out.push((*path, vec![*frame])));
+        for _ in 0..4 * self.cores.len() + 2 {
+            for core in &mut self.cores {
+                core.turn(self.now, |path, frame| out.push((*path, vec![*frame])));
+            }
+        }
         out
     }
 
-    /// Puts one datagram in; the frames that come out, wherever they go.
+    /// Puts one datagram in; the frames that come out, wherever they go, but for invitations.
     pub fn ask(&mut self, path: Path, frames: &[Frame]) -> Vec<Frame> {
-        self.batch(&[(path, frames.to_vec())]).into_iter().flat_map(|(_, frames)| frames).collect()
+        let out = self.batch(&[(path, frames.to_vec())]);
+        let frames = out.into_iter().flat_map(|(_, frames)| frames);
+        frames.filter(|frame| frame.header.op != Op::Invite as u8).collect()
     }
 
     pub fn mint(&mut self, total: u64, fen: u64) {
-        let order = MintOrder { rate_per_s: u32::MAX, total, fen_min: fen, fen_max: fen };
-        self.core.add_order(order, self.now);
-        self.pass_ms(1);
-        self.core.tick(self.now);
+        self.order(&order(total, fen));
     }
 
+    /// Gives an order, and lets it be carried out.
+    pub fn order(&mut self, order: &Order) {
+        self.orders.push(order.clone());
+        self.give_orders();
+        for _ in 0..3 {
+            self.pass_ms(1);
+            self.cores.iter_mut().for_each(|core| _ = core.tick(self.now));
+        }
+    }
+
+    /// All orders to all groups: those that have them already take them as given.
+    fn give_orders(&mut self) {
+        for (number, order) in (1..).zip(&self.orders) {
+            for core in &mut self.cores {
+                core.add_order(number, order, 7, self.now);
+            }
+        }
+    }
+
+    pub fn orders(&self) -> usize {
+        self.orders.len()
+    }
+
+    /// Pays into a wallet.
+    pub fn deposit(&mut self, user: u64, fen: u64) {
+        let now = self.now;
+        let payment = crate::set::Payment { id: format!("deposit {user}"), user, fen, is_deposit: true };
+        self.core_of(user).pay(&payment, 1, now);
+        self.settle();
+    }
+
+    /// All rows of all groups.
+    pub fn rows(&self) -> Vec<Row> {
+        self.ledgers.iter().flat_map(Simulated::rows).map(|(row, _)| row).collect()
+    }
+
+    pub fn set_disks(&self, on: bool) {
+        self.ledgers.iter().for_each(|ledger| ledger.set_disk(on));
+    }
+
+    /// Of the first worker.
     pub fn counters(&self) -> Counters {
-        *self.core.counters()
+        *self.cores[0].counters()
+    }
+
+    /// A figure of all workers.
+    pub fn count(&self, figure: impl Fn(&Counters) -> u64) -> u64 {
+        self.cores.iter().map(|core| figure(core.counters())).sum()
     }
 
     pub fn dropped(&self, reason: Drop) -> u64 {
-        self.core.counters().dropped(reason)
+        self.count(|counters| counters.dropped(reason))
     }
 
     pub fn sessions(&self) -> u64 {
-        self.core.set_stats().map(|set| set.sessions).sum()
+        self.cores.iter().flat_map(Core::set_stats).map(|set| set.sessions).sum()
     }
 
     /// A client of `user` that has not said anything yet.
@@ -173,11 +312,39 @@ impl World {
         client
     }
 
-    /// Who holds how much money. Expect: nothing is made or lost on the way.
+    /// Who holds how much money. Expect: nothing is made or lost on the way, in no group, and over all.
     pub fn check_conservation(&self) {
-        let (house_out, packets, wallets) = self.ledger.0.borrow().memory.fen();
-        assert_eq!(house_out, packets + wallets);
-        assert_eq!(wallets, self.counters().open_fen);
+        let (mut house, mut held, mut out, mut come) = (0i128, 0i128, 0i128, 0i128);
+        for book in self.cores.iter().flat_map(Core::books) {
+            let totals = book.totals();
+            assert!(totals.is_balanced(), "{totals:?}");
+            let packets = book.sets().iter().map(|set| set.packets.held_fen()).sum::<u64>();
+            let wallets = book.sets().iter().map(|set| set.accounts.held_fen()).sum::<u64>();
+            assert_eq!((packets, wallets), (totals.packets_fen, totals.wallets_fen));
+            assert!(book.sets().iter().all(|set| set.is_counted_right()));
+            house += i128::from(totals.house_fen);
+            held += i128::from(packets) + i128::from(wallets);
+            out += i128::from(totals.cleared_out_fen);
+            come += i128::from(totals.cleared_in_fen);
+        }
+        assert!(out >= come);
+        assert_eq!(house, held + out - come);
+    }
+}
+
+/// An order to mint packets of one share and one size at once.
+pub fn order(total: u64, fen: u64) -> Order {
+    Order {
+        id: "an order".into(),
+        what: What::Mint,
+        rate_per_s: u32::MAX,
+        total,
+        fen_min: fen,
+        fen_max: fen,
+        shares: 1,
+        equal: false,
+        at_wall_ms: 0,
+        budget_fen: 0,
     }
 }
 
@@ -200,7 +367,7 @@ impl Client {
         )
     }
 
-    fn handshake<B: redpkt_proto::body::Body>(&self, op: Op, body: &B) -> Frame {
+    fn handshake<B: Body>(&self, op: Op, body: &B) -> Frame {
         let Ticket { user, ref secret, .. } = self.ticket;
         handshake::frame(secret, user, Direction::ToServer, op, body, &self.client_random)
     }
@@ -228,6 +395,9 @@ impl Client {
     /// A whole handshake with a new client random, after the step of the last one.
     pub fn join(&mut self, world: &mut World) {
         world.pass_ms(SESSION_STEP_MS);
+        if u64::from(self.ticket.fields.expiry_s.get()) <= world.now.wall_s() {
+            self.ticket = world.stranger(self.user()).ticket;
+        }
         self.client_random = rand::RngExt::random(&mut world.rng);
         let challenge = self.challenge(world);
         let welcome = world.ask(self.path, &[self.join_frame(&challenge)]);
@@ -235,9 +405,12 @@ impl Client {
         self.welcomed(&welcome[0]);
     }
 
-    pub fn sealed<B: redpkt_proto::body::Body>(&mut self, op: Op, body: &B) -> Frame {
+    pub fn sealed<B: Body>(&mut self, op: Op, body: &B) -> Frame {
+        self.sealed_under(Header::new(self.user(), Direction::ToServer, op), body)
+    }
+
+    fn sealed_under<B: Body>(&mut self, mut header: Header, body: &B) -> Frame {
         self.seq += 1;
-        let mut header = Header::new(self.user(), Direction::ToServer, op);
         header.seq = self.seq.into();
         let mut frame = Frame::new(header, body);
         seal::seal(&self.key, &mut frame);
@@ -246,9 +419,76 @@ impl Client {
 
     /// A request under a given req.
     pub fn request(&mut self, op: Op, req: u64, packet: u64) -> Frame {
-        let (attempt, packet) = (9, packet.into());
-        let body = Request { req: req.into(), attempt, reserved1: [0; 7], packet, reserved2: [0; 8] };
+        self.request_for(op, req, packet, 0)
+    }
+
+    /// The same, about another user.
+    pub fn request_for(&mut self, op: Op, req: u64, packet: u64, user: u64) -> Frame {
+        let body = Request {
+            req: req.into(),
+            attempt: 9,
+            reserved: [0; 7],
+            packet: packet.into(),
+            user: user.into(),
+        };
         self.sealed(op, &body)
+    }
+
+    /// The frames of a send.
+    pub fn send_frames(
+        &mut self,
+        counter: u32,
+        total_fen: u32,
+        shares: u8,
+        recipients: &[u64],
+    ) -> Vec<Frame> {
+        let three = |at: usize| std::array::from_fn(|i| recipients.get(at + i).copied().unwrap_or(0).into());
+        let more = recipients.len().div_ceil(3).saturating_sub(1);
+        let total_fen = Send::fen_to_wire(total_fen).unwrap();
+        let counter = counter.into();
+        let send = Send { counter, total_fen, shares, recipients: three(0) };
+        let mut header = Header::new(self.user(), Direction::ToServer, Op::Send);
+        (header.flags, header.load_level) = (more as u8 & flags::SEND_MORE, 9);
+        let mut frames = vec![self.sealed_under(header, &send)];
+        for index in 1..=more {
+            let body =
+                SendMore { counter, index: index as u8, reserved: [0; 3], recipients: three(3 * index) };
+            frames.push(self.sealed(Op::SendMore, &body));
+        }
+        frames
+    }
+
+    /// Sends money, and reads the one answer.
+    pub fn send(&mut self, world: &mut World, total_fen: u32, shares: u8, recipients: &[u64]) -> Said {
+        self.counter += 1;
+        let frames = self.send_frames(self.counter, total_fen, shares, recipients);
+        let out = world.ask(self.path, &frames);
+        assert_eq!(out.len(), 1, "one answer");
+        let answer = self.answer(&out[0]);
+        assert_eq!((answer.req.get(), answer.attempt), (self.req(self.counter), 9));
+        assert_eq!(out[0].header.op, Op::Send as u8);
+        Said::from(answer)
+    }
+
+    /// Asks for something about a packet, as a new request.
+    pub fn about(&mut self, world: &mut World, op: Op, packet: u64, user: u64) -> Said {
+        let req = self.next_req();
+        let frame = self.request_for(op, req, packet, user);
+        let frames = world.ask(self.path, &[frame]);
+        assert_eq!(frames.len(), 1, "one answer");
+        Said::from(self.answer(&frames[0]))
+    }
+
+    /// Opens an invitation.
+    pub fn invite(&self, frame: &Frame) -> Invite {
+        let mut frame = *frame;
+        seal::open(&self.key, &mut frame).expect("sealed for this session");
+        assert_eq!(frame.header.op, Op::Invite as u8);
+        frame.body()
+    }
+
+    pub fn invite_ok_frame(&mut self, packet: u64) -> Frame {
+        self.sealed(Op::InviteOk, &InviteOk { packet: packet.into(), reserved: [0; 24] })
     }
 
     /// A req of this session.

@@ -143,10 +143,11 @@ impl Client {
         let mut is_idle = true;
         let mut out = datagram_buffer();
         for user in &mut self.users {
-            while let Some(call) = user.wants.last().copied() {
+            while let Some(call) = user.wants.last().cloned() {
                 match user.session.call(now(), call) {
                     Ok(_) => user.wants.pop(),
                     Err(CallError::NotJoined | CallError::WindowFull | CallError::SeqsUsedUp) => break,
+                    Err(error) => panic!("user {}: {error}", user.session.user()),
                 };
             }
             if user.session.timeout_ns() > now().mono_ns {
@@ -228,12 +229,14 @@ impl Tally {
                     continue;
                 }
                 Event::JoinRefused { code, retries: false, .. } => panic!("user {id} is refused: {code:?}"),
-                Event::JoinRefused { .. } | Event::Hint(_) | Event::Clock { .. } => continue,
+                Event::JoinRefused { .. } | Event::Hint(_) | Event::Clock { .. } | Event::Invited { .. } => {
+                    continue;
+                }
             };
             assert!(self.reqs.insert((id, req)), "user {id}: req {req:x} ended twice");
             *self.answered.entry(id).or_default() += 1;
             match (call, outcome) {
-                (_, Outcome::Unknown) => self.unknown.push((id, call)),
+                (call, Outcome::Unknown) => self.unknown.push((id, call)),
                 (Call::Shake, Outcome::Known(reply)) => match reply.status {
                     Status::Miss => self.miss += 1,
                     Status::Ok => {
@@ -241,7 +244,7 @@ impl Tally {
                         assert_eq!(other, None, "packet {:x} was won twice", reply.packet);
                         user.wants.push(Call::Open { packet: reply.packet });
                     }
-                    status => self.refused.push((id, call, status)),
+                    status => self.refused.push((id, Call::Shake, status)),
                 },
                 (Call::Open { packet }, Outcome::Known(reply)) if reply.status == Status::Ok => {
                     assert!(reply.fen > 0, "packet {packet:x} was empty");

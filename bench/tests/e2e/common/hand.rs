@@ -108,13 +108,8 @@ impl Hand {
 
     /// SHAKE or OPEN of a req that may be old.
     pub fn request(&mut self, op: Op, req: u64, packet: u64) -> Frame {
-        let body = Request {
-            req: req.into(),
-            attempt: 0,
-            reserved1: [0; 7],
-            packet: packet.into(),
-            reserved2: [0; 8],
-        };
+        let body =
+            Request { req: req.into(), attempt: 0, reserved: [0; 7], packet: packet.into(), user: 0.into() };
         self.frame(op, &body)
     }
 

@@ -94,13 +94,13 @@ fn a_refused_ticket_is_shown_again_after_a_while() {
         world.server.refusal = Some((code, 0));
         world.run_for_ms(19_900);
         let refused = Event::JoinRefused { code, retry_after_ms: 0, retries: false };
-        assert_eq!(world.events, [refused, Event::Hint(Hint::Offline)]);
+        assert_eq!(world.events, [refused.clone(), Event::Hint(Hint::Offline)]);
         world.run_for_ms(20_500);
         let hellos: Vec<_> = world.sent.iter().map(|(at_ns, frames)| (*at_ns, frames[0].tag)).collect();
         assert_eq!(hellos.len(), 2);
         assert!((20_000 * MS..40_100 * MS).contains(&(hellos[1].0 - hellos[0].0)), "{hellos:?}");
         assert_ne!(hellos[0].1, hellos[1].1, "a handshake begun again has a client random of its own");
-        assert_eq!(world.events, [refused, Event::Hint(Hint::Offline), refused]);
+        assert_eq!(world.events, [refused.clone(), Event::Hint(Hint::Offline), refused]);
         world.server.refusal = None;
         world.run_for_ms(41_000);
         assert!(world.session.is_joined());
@@ -130,7 +130,7 @@ fn a_refusal_does_not_end_a_session_that_lives() {
     let (mut world, req) = refused_while_it_lives();
     let shake = world.call(Call::Shake).unwrap();
     world.run_for_ms(50_000);
-    let taken = Outcome::Known(Reply { status: Status::Ok, packet: 5, fen: 105 });
+    let taken = ok(5, 105);
     let mut outcomes = world.outcomes();
     outcomes.sort_by_key(|(req, _)| *req);
     assert_eq!(outcomes, [(req, taken), (shake, known(Status::Miss))]);
@@ -216,8 +216,8 @@ fn a_rejoin_keeps_the_requests() {
     let hello_ms = world.sent_ms(Op::Hello)[0];
     assert!((250..1_400).contains(&hello_ms), "{hello_ms}");
     assert!(world.session.session_number() > old_number);
-    let taken = Outcome::Known(Reply { status: Status::Ok, packet: 5, fen: 105 });
-    let not_done = Outcome::Known(Reply { status: Status::NotDone, packet: 6, fen: 0 });
+    let taken = ok(5, 105);
+    let not_done = Outcome::Known(Reply { packet: 6, ..Reply::of(Status::NotDone) });
     assert_eq!(world.outcomes(), [(executed, taken), (new, not_done)]);
     assert_eq!(world.server.executed.len(), 1);
     assert_eq!(world.hints(), [Hint::Reconnecting, Hint::Smooth]);

@@ -13,7 +13,7 @@ fn an_idle_session_keeps_itself_alive() {
     let sent = world.sent_ms(Op::Keepalive);
     assert_eq!(sent.len(), 2);
     assert_eq!(sent[1] - sent[0], 25_000);
-    assert_eq!(world.events, [Event::Clock { offset_ms: 5_000, rtt_ns: 20 * MS }; 2]);
+    assert_eq!(world.events, [const { Event::Clock { offset_ms: 5_000, rtt_ns: 20 * MS } }; 2]);
     for _ in 0..30 {
         world.call(Call::Shake).unwrap();
         world.run_for_ms(5_000);
@@ -86,7 +86,7 @@ fn silence_leads_to_a_rejoin() {
     world.server.is_mute = false;
     world.server.forget_session();
     world.run_for_ms(5_000);
-    let taken = Outcome::Known(Reply { status: Status::Ok, packet: 5, fen: 105 });
+    let taken = ok(5, 105);
     assert_eq!((world.outcomes(), world.joins()), (vec![(executed, taken)], 1));
 }
 

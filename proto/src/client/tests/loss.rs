@@ -1,19 +1,19 @@
 //! Bad wires.
 
 use super::*;
+use crate::Terms;
 use crate::body::Status;
 use std::collections::HashSet;
 
 const BAD: Weather =
     Weather { loss_percent: 20, duplicated_percent: 10, delay_ns: 20 * MS, jitter_ns: 15 * MS };
 
-/// Makes `calls` calls, a few at a time, opening what is won, and waits for all of them.
+/// Makes `calls` calls of every kind, a few at a time, and waits for all of them.
 fn play(world: &mut World, calls: usize) -> HashSet<u64> {
     let mut reqs = HashSet::new();
     while reqs.len() < calls {
         for _ in 0..1 + world.below(4) {
-            let call =
-                if world.below(8) == 0 { Call::Open { packet: 1 + reqs.len() as u64 } } else { Call::Shake };
+            let call = any_call(world, 1 + reqs.len() as u64);
             if let Ok(req) = world.call(call) {
                 assert!(reqs.insert(req), "req {req:x} was given twice");
             }
@@ -23,6 +23,23 @@ fn play(world: &mut World, calls: usize) -> HashSet<u64> {
     }
     world.run_for_ms(12_000);
     reqs
+}
+
+/// Mostly a shake.
+fn any_call(world: &mut World, packet: u64) -> Call {
+    match world.below(32) {
+        0..4 => Call::Open { packet },
+        4 => {
+            let recipients = (1_000..=1_000 + world.below(54)).collect();
+            Call::Send { terms: Box::new(Terms { total_fen: 500, shares: 5, equal: false, recipients }) }
+        }
+        5 => Call::Share { packet, user: 9 },
+        6 => Call::Grab { packet },
+        7 => Call::Balance,
+        8 => Call::History { entry: packet % 8 },
+        9 => Call::Invites { after: packet % 12 },
+        _ => Call::Shake,
+    }
 }
 
 /// Every call ended once; none of those that were executed was so twice, and the outcome is the server's.

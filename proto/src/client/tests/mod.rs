@@ -1,13 +1,16 @@
 //! Scenarios of the client session: one session, a model server, and a virtual wire between them.
 
+mod bank;
 mod hostile;
 mod joining;
 mod liveness;
 mod loss;
+mod money;
 mod requests;
 mod server;
 
 use super::*;
+use crate::body::Status;
 use crate::{Now, Rng, SESSION_EPOCH_WALL_MS};
 use rand::SeedableRng;
 use server::Server;
@@ -179,6 +182,10 @@ impl World {
     }
 }
 
-fn known(status: crate::body::Status) -> Outcome {
-    Outcome::Known(Reply { status, packet: 0, fen: 0 })
+fn known(status: Status) -> Outcome {
+    Outcome::Known(Reply::of(status))
+}
+
+fn ok(packet: u64, fen: u64) -> Outcome {
+    Outcome::Known(Reply { packet, fen, ..Reply::of(Status::Ok) })
 }

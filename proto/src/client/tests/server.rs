@@ -1,5 +1,5 @@
-//! A model of the server for one user: executes each req once, remembers every answer, and can be told to
-//! misbehave.
+//! A model of the server for one user, and how it can be told to misbehave. What it does with requests is in
+//! `bank`.
 
 use super::USER;
 use crate::body::*;
@@ -9,7 +9,7 @@ use crate::keyring::KeyRing;
 use crate::replay::ReplayWindow;
 use crate::seal::{self, SessionKey};
 use crate::ticket::Ticket;
-use crate::{Direction, Frame, Header, Now, Op, Path, Rng, handshake};
+use crate::{Direction, Frame, Header, Now, Op, Path, Rng, Terms, handshake};
 use std::collections::HashMap;
 
 struct Held {
@@ -26,7 +26,13 @@ pub(super) struct Server {
     jar: CookieJar,
     path: Path,
     held: Option<Held>,
-    answers: HashMap<u64, (u8, Answer)>,
+    pub answers: HashMap<u64, (u8, Answer)>,
+    /// Terms of the sends that were executed.
+    pub sends: HashMap<u64, Terms>,
+    /// Packets of INVITE_OK, in order.
+    pub invite_oks: Vec<u64>,
+    /// Loses the last SEND_MORE of the next sends.
+    pub lose_more_times: u32,
     /// How often each req was executed.
     pub executed: HashMap<u64, u32>,
     /// Frames of each op that were let in.
@@ -55,6 +61,9 @@ impl Server {
             path: Path::new(([192, 0, 2, 1], 4000).into(), 0),
             held: None,
             answers: HashMap::new(),
+            sends: HashMap::new(),
+            invite_oks: vec![],
+            lose_more_times: 0,
             executed: HashMap::new(),
             heard: HashMap::new(),
             is_mute: false,
@@ -88,11 +97,17 @@ impl Server {
     }
 
     pub fn receive(&mut self, now: Now, frames: &mut [Frame]) -> Vec<Frame> {
-        let replies = frames.iter_mut().filter_map(|frame| self.receive_frame(now, frame)).collect();
+        let (mut replies, mut rest) = (vec![], frames);
+        while let Some((frame, behind)) = rest.split_first_mut() {
+            let reply = self.receive_frame(now, frame, behind);
+            replies.extend(reply);
+            let is_send = frame.header.op == Op::Send as u8;
+            rest = &mut behind[if is_send { (frame.header.flags & flags::SEND_MORE).into() } else { 0 }..];
+        }
         if self.is_mute { vec![] } else { replies }
     }
 
-    fn receive_frame(&mut self, now: Now, frame: &mut Frame) -> Option<Frame> {
+    fn receive_frame(&mut self, now: Now, frame: &mut Frame, behind: &mut [Frame]) -> Option<Frame> {
         assert_eq!((frame.header.user.get(), frame.header.direction()), (USER, Direction::ToServer));
         let op = Op::from_wire(frame.header.op).unwrap();
         match op {
@@ -102,7 +117,7 @@ impl Server {
             }
             Op::Hello => self.hello(now, frame),
             Op::Join => self.join(now, frame),
-            _ => self.session_frame(now, op, frame),
+            _ => self.session_frame(now, op, frame, behind),
         }
     }
 
@@ -152,15 +167,30 @@ impl Server {
         Some(welcome)
     }
 
-    fn session_frame(&mut self, now: Now, op: Op, frame: &mut Frame) -> Option<Frame> {
-        let Some(held) = &mut self.held else { return Some(refusal(Op::Stale, 0, frame, 100)) };
+    /// Opens a session frame and counts it.
+    pub fn open(&mut self, frame: &mut Frame) -> Option<()> {
+        let held = self.held.as_mut()?;
         let seq = frame.header.seq.get();
         if held.replay.check(seq).is_err() || seal::open(&held.key, frame).is_err() {
             return None;
         }
         held.replay.accept(seq);
-        *self.heard.entry(op as u8).or_default() += 1;
+        *self.heard.entry(frame.header.op).or_default() += 1;
+        Some(())
+    }
+
+    fn session_frame(&mut self, now: Now, op: Op, frame: &mut Frame, behind: &mut [Frame]) -> Option<Frame> {
+        if self.held.is_none() {
+            return Some(refusal(Op::Stale, 0, frame, 100));
+        }
+        self.open(frame)?;
         match op {
+            Op::InviteOk => {
+                self.invite_oks.push(frame.body::<InviteOk>().packet.get());
+                None
+            }
+            Op::Send => self.send(frame, behind),
+            Op::Ask => self.ask(&frame.body()),
             Op::Keepalive if self.is_unproved => {
                 let nonce = u64::from(self.number()).to_le_bytes();
                 let cookie = self.jar.make(Purpose::Path, now, &self.path, USER, &nonce);
@@ -181,41 +211,6 @@ impl Server {
             }
             _ => self.request(op, &frame.body()),
         }
-    }
-
-    fn request(&mut self, op: Op, request: &Request) -> Option<Frame> {
-        let req = request.req.get();
-        let answer = if let Some((kept_op, kept)) = self.answers.get(&req) {
-            assert_eq!(*kept_op, op as u8, "the same req with other content");
-            *kept
-        } else if (req >> 32) as u32 != self.number() {
-            let status = if op == Op::Shake { Status::Miss } else { Status::NotDone };
-            answer(req, status)
-        } else if let Some((status, retry_after_ms)) = self.put_off.filter(|_| self.put_off_times > 0) {
-            self.put_off_times -= 1;
-            Answer { retry_after_ms: retry_after_ms.into(), ..answer(req, status) }
-        } else {
-            self.execute(op, request)
-        };
-        if self.silent_on.contains(&req) {
-            return None;
-        }
-        Some(self.sealed(op, &Answer { attempt: request.attempt, ..answer }))
-    }
-
-    /// Every eighth shake wins; an open takes an amount that its packet tells.
-    fn execute(&mut self, op: Op, request: &Request) -> Answer {
-        let (req, packet) = (request.req.get(), request.packet.get());
-        *self.executed.entry(req).or_default() += 1;
-        let answer = match op {
-            Op::Open => {
-                Answer { packet: packet.into(), fen: (100 + packet % 100).into(), ..answer(req, Status::Ok) }
-            }
-            _ if req % 8 == 0 => Answer { packet: (req | 1 << 48).into(), ..answer(req, Status::Ok) },
-            _ => answer(req, Status::Miss),
-        };
-        self.answers.insert(req, (op as u8, answer));
-        answer
     }
 
     /// A frame under the session's key and its next seq.

@@ -1,0 +1,252 @@
+//! Requests about packets of another group: asked there, decided there, answered here.
+//!
+//! The packet's group writes what it decides and answers when that is durable. For an open the row there is the
+//! promise: the user's group answers at once and writes the delivery of the money behind it, which a start makes
+//! good if it is lost. All else that the user is told has a row of its own in the user's group first.
+//! Until the answer comes the account keeps the request as undecided, and asking again asks again: a question
+//! about the same packet and user never takes a second share.
+
+use super::packet::{Verdict, decide};
+use super::{Asked, FAILED_RETRY_AFTER_MS, FULL_RETRY_AFTER_MS};
+use crate::ledger::{Account, Kind, Ledger, Row};
+use crate::set::book::{KeptAnswer, Known, fingerprint};
+use crate::set::core::Core;
+use crate::set::counters::Drop;
+use crate::set::links::{Decided, Delivery, Message, Question};
+use crate::set::promises::Promised;
+use redpkt_proto::body::{Answer, Status};
+use redpkt_proto::{Frame, Now, Op, Path};
+
+impl<L: Ledger> Core<L> {
+    /// Asks the packet's group. It counts against the user's rate, because a refusal from there costs two workers.
+    pub(super) fn ask_elsewhere(&mut self, now: Now, asked: &Asked, theirs: u32) -> Option<Answer> {
+        if let Err(busy) = self.take_allowance(now, asked).and_then(|()| self.hold(asked, 1, 1)) {
+            return Some(busy);
+        }
+        let place = self.place(asked.asker.id);
+        let set = self.groups[place.group].book.set_mut(place.number);
+        if !set.accounts.has_room_for(asked.asker.user) || !self.put_question(now, asked, theirs) {
+            return self.full(asked);
+        }
+        let undecided = KeptAnswer::undecided(asked.asker.req, asked.op, asked.packet, asked.asked_for);
+        let set = self.groups[place.group].book.set_mut(place.number);
+        set.accounts.get_or_add(asked.asker.user).expect("room was asked for").keep(undecided);
+        self.sessions.get_mut(asked.asker.id).window.finish(asked.counter(), true);
+        None
+    }
+
+    /// Brings a question to the packet's group; `false` if it cannot be taken now.
+    pub(super) fn put_question(&mut self, now: Now, asked: &Asked, theirs: u32) -> bool {
+        let worker = theirs % self.config.layout.workers;
+        let question = asked.question(self.config.worker);
+        let mine = self.place(asked.asker.id).group;
+        if worker != self.config.worker {
+            if !self.links.take_credit(worker) {
+                return false;
+            }
+            self.links.ask(worker, question);
+        } else if !self.questioned(now, question) {
+            return false;
+        }
+        self.groups[mine].questions_out += 1;
+        true
+    }
+
+    /// Decides another group's question; its answer comes when it is durable. `false` if there is no room for that
+    /// now.
+    pub(super) fn questioned(&mut self, now: Now, question: Question) -> bool {
+        let group = self.group_of_packet(question.packet);
+        let book = &self.groups[group].book;
+        let number = book.group();
+        let decided =
+            |status, fen, row| Decided { question, status, retry_after_ms: 0, fen, group: number, row };
+        if self.groups[group].has_failed {
+            // Nothing is decided, so nothing has to be durable. A question of our own user is answered by who asks.
+            if question.worker != self.config.worker {
+                let busy = Decided { retry_after_ms: FAILED_RETRY_AFTER_MS, ..decided(Status::Busy, 0, 0) };
+                self.links.answer(question.worker, busy);
+            }
+            return question.worker != self.config.worker;
+        }
+        // A share promises its answer, and an invitation.
+        if !self.groups[group].has_room(1, 2) {
+            return false;
+        }
+        let group = &mut self.groups[group];
+        let mut was_shared = false;
+        let (row, decided) = match decide(&group.book, now, &question, &mut self.rng) {
+            Verdict::Do(row) => {
+                was_shared = question.op == Op::Share;
+                self.counters.done(question.op, row.fen);
+                let at = group.write(&row);
+                (at, decided(Status::Ok, row.fen, if row.fen > 0 { at } else { 0 }))
+            }
+            Verdict::Done(fen) => (group.ledger.last_row(), decided(Status::Ok, fen, 0)),
+            Verdict::Refuse(status) => (group.ledger.last_row(), decided(status, 0, 0)),
+            Verdict::Full => {
+                self.counters.drop(Drop::Full);
+                let busy = Decided { retry_after_ms: FULL_RETRY_AFTER_MS, ..decided(Status::Busy, 0, 0) };
+                (group.ledger.last_row(), busy)
+            }
+        };
+        group.promises.push(row, Promised::Decided(decided));
+        if was_shared {
+            self.promise_invitation(question.packet, question.other, question.asker.user, row);
+        }
+        true
+    }
+
+    /// What the packet's group has decided reaches the user's group: money is taken over, the user is answered.
+    /// `false` if there is no room for that now; then it comes again.
+    pub(in crate::set) fn decided(
+        &mut self,
+        now: Now,
+        decided: &Decided,
+        send: &mut impl FnMut(&Path, &Frame),
+    ) -> bool {
+        let Question { asker, op, packet, other, .. } = decided.question;
+        let at = self.group_of_user(asker.user);
+        if !self.groups[at].has_failed {
+            let asked_for = if op == Op::Share { fingerprint(&[other]) } else { 0 };
+            let asked = Asked { asker, op, packet, other, asked_for };
+            match decided.status {
+                Status::Ok if decided.row != 0 => {
+                    if !self.take_delivery(now, &Delivery::of(decided)) {
+                        return false;
+                    }
+                    let answer =
+                        Answer { packet: packet.into(), fen: decided.fen.into(), ..asker.answer(Status::Ok) };
+                    self.counters.answers += 1;
+                    self.send_answer(&asker, op, &answer, send);
+                }
+                Status::Ok => {
+                    if !self.groups[at].has_room(1, 1) {
+                        return false;
+                    }
+                    self.tell_decided(now, &asked, decided.fen);
+                }
+                status => {
+                    let is_final = !matches!(status, Status::Busy | Status::OutcomeUnknown);
+                    if is_final {
+                        self.moved_nothing(&asked);
+                    }
+                    let retry_after_ms = decided.retry_after_ms.into();
+                    self.counters.answers += 1;
+                    self.send_answer(&asker, op, &Answer { retry_after_ms, ..asker.answer(status) }, send);
+                }
+            }
+        }
+        self.groups[at].questions_out -= 1;
+        true
+    }
+
+    /// What was done before, or moves no money, is written here before the user is told.
+    fn tell_decided(&mut self, now: Now, asked: &Asked, fen: u64) {
+        let at = self.group_of_user(asked.asker.user);
+        let group = &mut self.groups[at];
+        let account = group.book.set_of_user(asked.asker.user).accounts.get(asked.asker.user);
+        let known = account.map_or(Known::Never, |account| account.known(asked.asker.req));
+        let row = match known {
+            Known::Answer(kept) if !kept.is_undecided() => group.ledger.last_row(),
+            _ => group.write(&asked.told(now, fen)),
+        };
+        let answer = Answer { packet: asked.packet.into(), fen: fen.into(), ..asked.answer(Status::Ok) };
+        self.counters.answers += 1;
+        let what = Promised::Answer { asker: asked.asker, op: asked.op, answer };
+        self.groups[at].promises.push(row, what);
+    }
+
+    /// A refusal: the request is as one that never was about money.
+    fn moved_nothing(&mut self, asked: &Asked) {
+        let asker = &asked.asker;
+        self.counters.refused(asked.op);
+        let at = self.group_of_user(asker.user);
+        if let Some(account) = self.groups[at].book.set_of_user(asker.user).accounts.get_mut(asker.user) {
+            account.drop_undecided(asker.req);
+        }
+        let slot = self.sessions.get_mut(asker.id);
+        if slot.user == asker.user && u64::from(slot.number) == asker.req >> 32 {
+            slot.window.moved_nothing(asker.req as u32);
+        }
+    }
+
+    /// Money from another group's packet comes into a wallet here, once. `false` if there is no room for the row.
+    pub(in crate::set) fn take_delivery(&mut self, now: Now, delivery: &Delivery) -> bool {
+        let at = self.group_of_user(delivery.user);
+        let group = &mut self.groups[at];
+        if group.has_failed || delivery.row <= group.book.delivered(delivery.group) {
+            return true;
+        }
+        if !group.has_room(1, 0) {
+            return false;
+        }
+        group.write(&delivery.row(now.wall_ms));
+        true
+    }
+
+    /// Brings money that a rebuilt group owes to the groups of its users, as far as there is room.
+    pub(in crate::set) fn bring_owed(&mut self, now: Now) {
+        while let Some(delivery) = self.owed.front().copied() {
+            let layout = &self.config.layout;
+            let worker = layout.worker_of(layout.set_of(delivery.user));
+            let is_taken = if worker == self.config.worker {
+                self.take_delivery(now, &delivery)
+            } else {
+                self.links.tell(worker, Message::Delivery(delivery))
+            };
+            if !is_taken {
+                return;
+            }
+            self.owed.pop_front();
+        }
+    }
+
+    /// Handles what other workers have said, until there is no more or no room.
+    pub(in crate::set) fn take_messages(&mut self, now: Now, send: &mut impl FnMut(&Path, &Frame)) -> bool {
+        /// Of one worker, in one turn: no more than a few batches' worth.
+        const MESSAGES_PER_TURN: usize = 256;
+        let mut any = false;
+        for worker in 0..self.links.workers() {
+            for _ in 0..MESSAGES_PER_TURN {
+                let Some(message) = self.links.peek(worker) else { break };
+                let taken = match message {
+                    Message::Question(question) => self.questioned(now, question),
+                    Message::Decided(decided) => self.decided(now, &decided, send),
+                    Message::Invited(invitation) => self.invited(now, invitation),
+                    Message::Delivery(delivery) => self.take_delivery(now, &delivery),
+                };
+                if !taken {
+                    break;
+                }
+                any = true;
+                self.links.take(worker);
+            }
+        }
+        any
+    }
+}
+
+impl Delivery {
+    /// The money that a decision moved.
+    fn of(decided: &Decided) -> Delivery {
+        let Question { asker, packet, .. } = decided.question;
+        let Decided { fen, group, row, .. } = *decided;
+        Delivery { user: asker.user, req: asker.req, packet, fen, group, row }
+    }
+
+    /// The row by which it comes into the wallet.
+    pub fn row(&self, wall_ms: u64) -> Row {
+        Row {
+            kind: Kind::Deliver,
+            debit: Account::Clearing(self.group),
+            credit: Account::Wallet(self.user),
+            fen: self.fen,
+            user: self.user,
+            req: self.req,
+            packet: self.packet,
+            wall_ms,
+            other: self.row,
+            detail: 0,
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Going through what is kept, piece by piece: what is left of packets when their time is over goes back to who put
+//! it in, and what is kept is counted against what the rows say.
+
+use super::core::Core;
+use crate::ledger::{Account, Kind, Ledger, Row};
+use redpkt_proto::Now;
+use redpkt_proto::body::PacketId;
+
+/// Packets that are looked at in one round.
+const STEPS_PER_ROUND: usize = 512;
+
+/// Rounds are not closer together.
+const ROUND_NS: u64 = 1_000_000;
+
+/// How often a SET is counted.
+const RECOUNT_NS: u64 = 1_000_000_000;
+
+impl<L: Ledger> Core<L> {
+    /// Once a second counts the wallets and packets of the next SET, one by one.
+    pub(super) fn recount(&mut self, now: Now) {
+        if now.mono_ns.saturating_sub(self.recounted_ns) < RECOUNT_NS {
+            return;
+        }
+        self.recounted_ns = now.mono_ns;
+        let place = self.places[self.recount_at];
+        self.recount_at = (self.recount_at + 1) % self.places.len();
+        let group = &self.groups[place.group];
+        if !group.book.sets()[place.at].is_counted_right() {
+            self.counters.miscounted += 1;
+        }
+    }
+
+    /// Looks at the next packets, of all SETs in turn, and returns what is left in those whose time is over. A million
+    /// packets are gone through in a few seconds; until a packet's turn comes it is told as expired all the same.
+    pub(super) fn return_expired(&mut self, now: Now) {
+        if now.mono_ns.saturating_sub(self.returned_ns) < ROUND_NS {
+            return;
+        }
+        self.returned_ns = now.mono_ns;
+        let mut steps = STEPS_PER_ROUND;
+        for _ in 0..=self.sessions.sets() {
+            let (position, record) = self.returns_at;
+            let place = self.places[position];
+            let packets = &self.groups[place.group].book.sets()[place.at].packets;
+            let mut at = record;
+            while steps > 0 {
+                let Some(packet) = packets.at(at) else { break };
+                if packet.is_open() && packet.is_expired(now.wall_s()) {
+                    break;
+                }
+                at += 1;
+                steps -= 1;
+            }
+            let expired = packets.at(at).filter(|packet| packet.is_open() && packet.is_expired(now.wall_s()));
+            let Some(expired) = expired.copied() else {
+                let is_through = packets.at(at).is_none();
+                let next = if is_through { ((position + 1) % self.places.len(), 0) } else { (position, at) };
+                self.returns_at = next;
+                if steps == 0 {
+                    return;
+                }
+                continue;
+            };
+            self.returns_at = (position, at + 1);
+            steps -= 1;
+            let group = &mut self.groups[place.group];
+            if group.has_failed || !group.has_room(1, 0) {
+                continue;
+            }
+            let id =
+                PacketId { machine: self.config.machine, set: place.number as u16, number: expired.number };
+            let packet = id.to_u64();
+            let house = expired.sender == 0;
+            group.write(&Row {
+                kind: Kind::Refund,
+                debit: Account::Packet(packet),
+                credit: if house { Account::House } else { Account::Wallet(expired.sender) },
+                fen: expired.left_fen,
+                user: expired.sender,
+                req: 0,
+                packet,
+                wall_ms: now.wall_ms,
+                other: 0,
+                detail: 0,
+            });
+            self.counters.expired += 1;
+            self.counters.returned_fen += expired.left_fen;
+        }
+    }
+}
