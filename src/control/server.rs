@@ -131,16 +131,26 @@ impl Server {
         let (workers, threads) = start_workers(&settings, engines, recovered.groups)?;
         let desk = Desk::recovered(recovered.orders, recovered.payments);
         let shared = Shared::new(settings, store, workers, desk, listen, io);
-        if let Some(mint) = &shared.settings().mint {
-            let any_day = shared.settings().mint_any_day;
-            shared.give_order_now(mint.clone(), any_day).map_err(StartError::Mint)?;
-        }
-        Ok(Server {
+        let server = Server {
             sampler: Sampler::new(shared.started()),
             alarms: Alarms::default(),
             shared: Arc::new(shared),
             threads,
-        })
+        };
+        match server.give_first_order() {
+            Ok(()) => Ok(server),
+            Err(refused) => {
+                server.stop();
+                Err(StartError::Mint(refused))
+            }
+        }
+    }
+
+    /// The order `start`. After a restart it is known, and goes on.
+    fn give_first_order(&self) -> Result<(), Refused> {
+        let settings = self.shared.settings();
+        let Some(mint) = &settings.mint else { return Ok(()) };
+        self.shared.give_order_now(mint.clone(), settings.mint_any_day).map(|_| ())
     }
 
     /// What the HTTP side needs.

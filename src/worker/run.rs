@@ -8,7 +8,7 @@ use super::snapshot::{GroupSnapshot, SetSnapshot, WorkerSnapshot};
 use crate::ledger::Ledger;
 use crate::net::{self, Datagram, Engine, Handover, RingFull};
 use crate::set::book::{Book, Order, OrderState};
-use crate::set::links::Delivery;
+use crate::set::links::Message;
 use crate::set::{Core, Done, Drop, Job, Payment};
 use crate::telemetry::Published;
 use arrayvec::ArrayVec;
@@ -72,7 +72,7 @@ pub enum Command<L> {
         ticket: u64,
     },
     /// Put a group back to work with what its journal says.
-    Rebuild(Box<(Book, L, Vec<Delivery>)>),
+    Rebuild(Box<(Book, L, Vec<Message>)>),
     /// Answer what is in flight, then end. All workers get the same number, which begins as how many they
     /// are: of those that may still have datagrams for the others.
     Stop(Arc<AtomicUsize>),
@@ -360,7 +360,10 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
                 self.core.set_order_state(number, state, ticket, now);
             }
             Command::Pay { payment, ticket } => self.core.pay(&payment, ticket, now),
-            Command::Rebuild(group) => self.core.rebuild(group.0, group.1, group.2),
+            Command::Rebuild(group) => {
+                let (book, ledger, owed) = *group;
+                self.core.rebuild(book, ledger, owed, now);
+            }
             Command::Stop(busy) => self.stopping = Some(Stopping { since_ns: None, busy, is_dry: false }),
         }
     }
