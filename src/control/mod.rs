@@ -5,6 +5,7 @@
 
 mod alarms;
 mod check_order;
+mod conservation;
 mod desk;
 mod http;
 mod http_orders;
@@ -20,6 +21,7 @@ mod stats;
 mod tests;
 
 pub use check_order::{OrderError, check_order};
+pub use conservation::Conservation;
 pub use desk::Refused;
 pub use http::{HttpSettings, serve as http_serve};
 pub use rates::Rates;

@@ -165,6 +165,8 @@ impl Server {
         self.alarms.check(now, drops(&workers));
         self.shared.set_rates(rates);
         self.shared.collect();
+        self.shared.check_money(&workers);
+        self.alarms.check_groups(&self.shared);
         rates
     }
 

@@ -207,6 +207,7 @@ where
             load: Load::default(),
             snapshot: WorkerSnapshot::default(),
             published_ns: 0,
+            publications: 0,
             stopping: None,
         };
         if catch_unwind(AssertUnwindSafe(|| worker.run())).is_err() {
@@ -241,6 +242,7 @@ pub struct Worker<E, L> {
     load: Load,
     snapshot: WorkerSnapshot,
     published_ns: u64,
+    publications: u64,
     stopping: Option<Stopping>,
 }
 
@@ -388,6 +390,7 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
 
     fn publish(&mut self, now: Now) {
         self.published_ns = now.mono_ns;
+        self.publications += 1;
         self.clock.discipline();
         let snapshot = &mut self.snapshot;
         snapshot.core = *self.core.counters();
@@ -412,7 +415,7 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
             snapshot.ledger_rows += group.rows;
             snapshot.ledger_commits += group.commits;
             let can_be_rebuilt = self.core.can_be_rebuilt(group.group);
-            published.store(&GroupSnapshot::of(&group, can_be_rebuilt));
+            published.store(&GroupSnapshot::of(&group, can_be_rebuilt, self.publications));
         }
         snapshot.cpu_ns = net::affinity::thread_cpu_ns();
         snapshot.orders.iter_mut().for_each(|order| *order = [0; 4]);
