@@ -87,8 +87,11 @@ impl Group {
         let before = *packet;
         if packet.state == State::Minted {
             packet.state = State::Won;
+            // Whoever is let in, a share of it is the winner's.
+            packet.held = packet.held.saturating_add(1);
         }
         self.packets.part_mut(at, row.user).add(Did::Joined);
+        self.packets.part_mut(at, row.user).add(Did::Grabbed);
         ended(&before)?;
         match before.state {
             State::Minted => Ok(()),

@@ -19,7 +19,7 @@ pub struct Packet {
     pub shares: u16,
     /// Shares taken.
     pub opened: u16,
-    /// Shares grabbed, and not taken yet.
+    /// Shares grabbed or won, and not taken yet.
     pub held: u16,
     /// Whether its shares are equal.
     pub equal: bool,
@@ -61,7 +61,7 @@ pub struct Part(u64);
 pub enum Did {
     /// Was invited, or has won it.
     Joined = 1,
-    /// Has grabbed a share.
+    /// Has grabbed a share, or won the packet.
     Grabbed = 2,
     /// Has taken a share.
     Opened = 4,

@@ -19,7 +19,7 @@ mod serve_options;
 
 pub use failure::Failure;
 pub use keys::read_key_file;
-pub use parse::{Cores, parse_cores, parse_fen_range};
+pub use parse::{At, Cores, parse_at, parse_cores, parse_fen_range};
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use std::ffi::OsString;

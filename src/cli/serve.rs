@@ -66,7 +66,17 @@ async fn control(settings: Settings) -> Result<(), Failure> {
     // Signals are caught before the first datagram is, so that none of them ends the process halfway.
     let mut signals = Signals::catch()?;
     let lines = Lines::to_stdout().map_err(|error| Failure::machine(format!("a thread: {error}")))?;
-    let mut server = Server::start(settings).map_err(Failure::machine)?;
+    let starting = tokio::task::spawn_blocking(move || Server::start(settings));
+    let mut server = tokio::select! {
+        started = starting => match started {
+            Ok(Ok(server)) => server,
+            Ok(Err(error)) if error.is_usage() => return Err(Failure::usage(error)),
+            Ok(Err(error)) => return Err(Failure::machine(error)),
+            Err(error) => return Err(Failure::machine(format!("starting: {error}"))),
+        },
+        // Reading a long ledger takes a while. Nothing has been promised yet.
+        () = signals.stop() => return Ok(()),
+    };
     let shared = Arc::clone(server.shared());
     announce(&shared, http.as_ref());
     if let Some(listener) = http {

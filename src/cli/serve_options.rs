@@ -1,11 +1,12 @@
 //! Options of `redpkt serve`, and how they become one checked configuration.
 
 use super::keys::read_key_file;
-use super::parse::{Cores, parse_cores, parse_fen_range, parse_seconds};
+use super::parse::{At, Cores, parse_at, parse_cores, parse_fen_range, parse_seconds};
 use super::{Failure, secret_file};
-use crate::control::{FEN_IN_ALL_MAX, HttpSettings, Settings, Totals};
+use crate::control::{FEN_IN_ALL_MAX, HttpSettings, OrderError, Settings, Totals, check_order};
+use crate::ledger::sqlite;
 use crate::net::affinity::allowed_cores;
-use crate::set::book::Order;
+use crate::set::book::{Order, SHARES_MAX};
 use crate::set::{Capacity, RECORDS_MAX};
 use crate::worker::Idle;
 use clap::{Args, ValueEnum};
@@ -21,6 +22,7 @@ use std::path::PathBuf;
   redpkt serve --key redpkt.key --mint 200 --mint-total 40000 --mint-fen 1..200
   redpkt serve --key redpkt.key --listen 0.0.0.0:7100 --listen [::]:7100 --workers 4
   redpkt serve --config redpkt.toml        # the same options by their long names, as TOML
+  redpkt serve --key redpkt.key --ledger sqlite:money --mint 50000 --mint-total 5000000 --packets 5000000 --mint-at 00:00:00
   curl http://127.0.0.1:7101/stats.json
 
 Exit codes: 0 done, 2 an option is wrong, 3 the machine refused (port, memory, permission).")]
@@ -58,8 +60,8 @@ pub struct ServeArgs {
     /// Packets that a user can win by shaking; 0 for no limit
     #[arg(long, value_name = "N", default_value_t = 0)]
     wins_per_user: u32,
-    /// Where money is kept; memory: is gone with the process
-    #[arg(long, value_name = "URL", default_value = "memory:")]
+    /// Where money is kept: sqlite:DIR, made if it is not there, or memory:, gone with the process
+    #[arg(long, value_name = "sqlite:DIR|memory:", default_value = "memory:")]
     ledger: String,
     /// Server keys, as `redpkt keygen` makes them
     #[arg(long, value_name = "FILE")]
@@ -79,6 +81,15 @@ pub struct ServeArgs {
     /// Fen in a minted packet
     #[arg(long, value_name = "MIN..MAX", default_value = "1..200", requires = "mint", value_parser = parse_fen_range)]
     mint_fen: (u64, u64),
+    /// Shares of a minted packet: whoever wins it may share the others
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "mint", value_parser = clap::value_parser!(u16).range(1..=i64::from(SHARES_MAX)))]
+    mint_shares: u16,
+    /// Most fen that all minted packets hold together [default: no limit]
+    #[arg(long, value_name = "FEN", default_value = "0", hide_default_value = true, requires = "mint")]
+    mint_budget: u64,
+    /// Mint nothing before: a time of day or an RFC 3339 time, UTC [default: at once]
+    #[arg(long, value_name = "TIME", requires = "mint", value_parser = parse_at)]
+    mint_at: Option<At>,
     /// How datagrams move: mmsg is recvmmsg and sendmmsg on UDP sockets; auto picks what works best
     #[arg(long, value_enum, default_value_t = Io::Auto)]
     io: Io,
@@ -150,19 +161,17 @@ impl ServeArgs {
                 "--keepalive {keepalive_s}s: a session would end after {idle_s}s of silence; it must be less than --idle"
             )));
         }
-        if self.ledger != "memory:" {
-            return Err(Failure::usage(format!(
-                "--ledger {}: this version keeps money in memory: only",
-                self.ledger
-            )));
-        }
+        let ledger =
+            sqlite::dir_of(&self.ledger).map_err(|error| Failure::usage(format!("--ledger {error}")))?;
         let members = self.members.unwrap_or(2 * self.packets);
         let totals =
             Totals { sessions: self.sessions, accounts: self.accounts, packets: self.packets, members };
         check_capacity(totals, layout)?;
         let packet_life_s = self.packet_life_s()?;
         Ok(Settings {
-            mint: self.mint_settings()?,
+            mint: self.mint_settings(&totals, layout)?,
+            mint_any_day: self.mint_at.is_some_and(|at| at.any_day),
+            ledger,
             http: self.http_settings()?,
             keys: read_key_file(&self.key, "--key")?,
             listen: self.listen,
@@ -205,16 +214,24 @@ impl ServeArgs {
         }
     }
 
-    fn mint_settings(&self) -> Result<Option<Order>, Failure> {
-        let (fen_min, fen_max) = self.mint_fen;
-        let total = self.mint_total;
-        let mint = self.mint.map(|rate_per_s| Order::mint("start", rate_per_s, total, (fen_min, fen_max)));
-        match mint {
-            Some(mint) if mint.fen_at_most() > FEN_IN_ALL_MAX => Err(Failure::usage(format!(
-                "--mint-total {total}: packets of up to {fen_max} fen could make more than {FEN_IN_ALL_MAX} fen; ask for less with --mint-total or --mint-fen"
-            ))),
-            mint => Ok(mint),
+    /// The order `start`.
+    fn mint_settings(&self, totals: &Totals, layout: Layout) -> Result<Option<Order>, Failure> {
+        let Some(rate_per_s) = self.mint else { return Ok(None) };
+        let order = Order {
+            shares: self.mint_shares,
+            budget_fen: self.mint_budget,
+            at_wall_ms: self.mint_at.map_or(0, |at| at.wall_ms),
+            ..Order::mint("start", rate_per_s, self.mint_total, self.mint_fen)
+        };
+        let option = |error: OrderError| Failure::usage(format!("--mint-{error}"));
+        check_order(&order, totals, layout).map_err(option)?;
+        if order.fen_at_most() > FEN_IN_ALL_MAX {
+            return Err(Failure::usage(format!(
+                "--mint-total {}: packets of up to {} fen could make more than {FEN_IN_ALL_MAX} fen; ask for less with --mint-total or --mint-fen",
+                order.total, order.fen_max
+            )));
         }
+        Ok(Some(order))
     }
 
     /// One core for each worker, unless they are left to the kernel.

@@ -1,19 +1,16 @@
 //! The HTTP side: figures to read, orders to give.
 
-use super::orders::Asked;
-use super::server::Shared;
-use super::settings::FEN_IN_ALL_MAX;
-use crate::set::book::Order;
-use axum::extract::{DefaultBodyLimit, Query, Request, State};
+use super::http_orders;
+use super::shared::Shared;
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Json, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use serde::Deserialize;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -97,9 +94,10 @@ pub fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/stats.json", get(stats))
         .route("/healthz", get(healthz))
-        .route("/mint", post(mint))
+        .merge(http_orders::routes())
         .fallback(|| async {
-            refuse(StatusCode::NOT_FOUND, "there are /stats.json, /healthz and POST /mint here")
+            let there_are = "there are /stats.json, /healthz, /orders, and POST /mint, /send, /deposit, /withdraw, /mint/ID/pause|resume|stop, /send/ID/pause|resume|stop, /groups/N/rebuild here";
+            refuse(StatusCode::NOT_FOUND, there_are)
         })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::from_fn_with_state(Arc::clone(&shared), guard))
@@ -114,66 +112,6 @@ async fn healthz(State(shared): State<Arc<Shared>>) -> Response {
     match shared.failed_worker() {
         None => "ok\n".into_response(),
         Some(worker) => refuse(StatusCode::SERVICE_UNAVAILABLE, &format!("worker {worker} has failed")),
-    }
-}
-
-/// The query of an order to mint. Everything is text here, so that what is wrong is named by us.
-#[derive(Deserialize)]
-struct MintQuery {
-    id: Option<String>,
-    rate: Option<String>,
-    total: Option<String>,
-    fen: Option<String>,
-}
-
-async fn mint(State(shared): State<Arc<Shared>>, Query(query): Query<MintQuery>) -> Response {
-    let settings = match query.settings() {
-        Ok(settings) => settings,
-        Err(why) => return refuse(StatusCode::BAD_REQUEST, &why),
-    };
-    let is_id = |id: &String| {
-        (1..=64).contains(&id.len()) && id.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-    };
-    if !query.id.as_ref().is_none_or(is_id) {
-        return refuse(StatusCode::BAD_REQUEST, "id: 1 to 64 letters, digits, - _ . are allowed");
-    }
-    match shared.give_order(settings.clone()) {
-        Ok(Asked::New(at)) => (StatusCode::CREATED, Json(shared.order(at))).into_response(),
-        Ok(Asked::Known(at)) => Json(shared.order(at)).into_response(),
-        Ok(Asked::Conflict) => {
-            let id = query.id.unwrap_or_default();
-            refuse(StatusCode::CONFLICT, &format!("order {id} exists with other content; use another id"))
-        }
-        Ok(Asked::Full) => {
-            refuse(StatusCode::TOO_MANY_REQUESTS, "this server takes no more orders in its life; restart it")
-        }
-        Ok(Asked::TooMuch) => refuse(
-            StatusCode::BAD_REQUEST,
-            &format!(
-                "total: {} packets of up to {} fen, and all other orders, could make more than {FEN_IN_ALL_MAX} fen",
-                settings.total, settings.fen_max
-            ),
-        ),
-        Err(error) => refuse(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
-    }
-}
-
-impl MintQuery {
-    fn settings(&self) -> Result<Order, String> {
-        fn number<T: std::str::FromStr>(name: &str, value: Option<&String>) -> Result<T, String> {
-            let value = value.ok_or(format!("{name}: missing; expected ?rate=N&total=N&fen=MIN..MAX"))?;
-            value.parse().map_err(|_| format!("{name}: {value:?} is not a whole number in its range"))
-        }
-        let fen = self.fen.as_deref().unwrap_or("1..100");
-        let (fen_min, fen_max) = crate::cli::parse_fen_range(fen).map_err(|why| format!("fen: {why}"))?;
-        let id = self.id.as_deref().unwrap_or_default();
-        let (rate_per_s, total) =
-            (number("rate", self.rate.as_ref())?, number("total", self.total.as_ref())?);
-        let settings = Order::mint(id, rate_per_s, total, (fen_min, fen_max));
-        if settings.rate_per_s == 0 || settings.total == 0 {
-            return Err("rate and total: at least 1 each".into());
-        }
-        Ok(settings)
     }
 }
 
@@ -263,7 +201,7 @@ fn host_name(host: &str) -> Option<HostName> {
     name.parse::<Ipv4Addr>().ok().map(|address| HostName::Address(address.into()))
 }
 
-fn refuse(status: StatusCode, why: &str) -> Response {
+pub(super) fn refuse(status: StatusCode, why: &str) -> Response {
     (status, format!("{why}\n")).into_response()
 }
 

@@ -4,15 +4,29 @@
 #![forbid(unsafe_code)]
 
 mod alarms;
+mod check_order;
+mod conservation;
+mod desk;
 mod http;
+mod http_orders;
 mod orders;
+mod payments;
 mod rates;
+mod recover;
 mod server;
 mod settings;
+mod shared;
 mod stats;
+#[cfg(test)]
+mod tests;
 
+pub use check_order::{OrderError, check_order};
+pub use conservation::Conservation;
+pub use desk::Refused;
 pub use http::{HttpSettings, serve as http_serve};
 pub use rates::Rates;
-pub use server::{Server, Shared, StartError, os_seeded_rng};
+pub use recover::RecoverError;
+pub use server::{Server, StartError, os_seeded_rng};
 pub use settings::{FEN_IN_ALL_MAX, Settings, Totals};
+pub use shared::Shared;
 pub use stats::Stats;

@@ -1,20 +1,19 @@
 //! A running server, from start to stop.
 
 use super::alarms::Alarms;
-use super::orders::{Asked, OrderReport, Orders};
+use super::desk::{Desk, Refused};
 use super::rates::{Rates, Sampler};
+use super::recover::{RecoverError, Store, recover};
 use super::settings::Settings;
-use super::stats::{IoStats, Sources, Stats, drops};
-use crate::ledger::Memory;
+use super::shared::Shared;
+use super::stats::{IoStats, Stats, drops};
+use crate::ledger::AnyLedger;
 use crate::net::{self, BindError, BindOptions, MmsgEngine, Steering};
-use crate::set::book::{Book, Order};
+use crate::set::book::Book;
 use crate::set::{Beginning, Core, links};
 use crate::telemetry;
-use crate::worker::{
-    self, Clock, Command, Own, SetSnapshot, WorkerHandle, WorkerHangs, WorkerOptions, WorkerSnapshot,
-};
-use rand::{Rng as _, SeedableRng as _};
-use redpkt_proto::keyring::KeyRing;
+use crate::worker::{self, Clock, Command, Own, WorkerHandle, WorkerOptions};
+use rand::SeedableRng as _;
 use redpkt_proto::{Now, Rng, SESSION_EPOCH_WALL_MS};
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicUsize;
@@ -68,20 +67,25 @@ pub enum StartError {
     /// No randomness.
     #[error("the operating system gives no random bytes: {0}")]
     Random(getrandom::Error),
-    /// A worker did not take an order.
+    /// The ledger cannot be gone on with.
     #[error(transparent)]
-    Hangs(#[from] WorkerHangs),
+    Ledger(#[from] RecoverError),
+    /// The order `start` cannot be taken.
+    #[error("--mint: order \"start\": {0}")]
+    Mint(Refused),
 }
 
-/// What the HTTP side, the ticker and the signals share of a running server.
-pub struct Shared {
-    workers: Vec<WorkerHandle<Memory>>,
-    settings: Settings,
-    listen: Vec<SocketAddr>,
-    io: IoStats,
-    started: Instant,
-    orders: Mutex<Orders>,
-    rates: Mutex<Rates>,
+impl StartError {
+    /// Whether what the user wrote is to be changed: exit code 2.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            StartError::Ledger(error) => error.is_usage(),
+            StartError::Mint(refused) => {
+                matches!(refused, Refused::Conflict(_) | Refused::TooMuch | Refused::Full(_))
+            }
+            _ => false,
+        }
+    }
 }
 
 /// A running server.
@@ -97,7 +101,11 @@ impl Server {
     pub fn start(settings: Settings) -> Result<Server, StartError> {
         check_memory(&settings)?;
         check_cipher();
-        let opened_at = open_for_business()?;
+        let now = Clock::new().now();
+        if now.wall_ms < SESSION_EPOCH_WALL_MS {
+            return Err(StartError::Clock(now.wall_ms));
+        }
+        let store = Store::open(&settings, now.wall_ms)?;
         let engines = net::bind(&BindOptions {
             steering: settings.steering,
             ..BindOptions::new(&settings.listen, settings.layout)
@@ -115,26 +123,34 @@ impl Server {
                 "the kernel refused the steering program: datagrams change workers by ring"
             );
         }
-        std::thread::sleep(opened_at.saturating_duration_since(Instant::now()));
-        let (workers, threads) = start_workers(&settings, engines)?;
-        let shared = Shared {
-            workers,
-            listen,
-            io,
-            started: Instant::now(),
-            orders: Mutex::default(),
-            rates: Mutex::default(),
-            settings,
-        };
-        if let Some(mint) = &shared.settings.mint {
-            shared.give_order(mint.clone())?;
-        }
-        Ok(Server {
-            sampler: Sampler::new(shared.started),
+        let wakers: Vec<_> = engines.iter().map(net::Engine::waker).collect();
+        os_seeded_rng().map_err(StartError::Random)?;
+        let rngs = || os_seeded_rng().expect("the operating system has just given random bytes");
+        let recovered = recover(&settings, &store, &wakers, rngs)?;
+        open_for_business(newest_session(&recovered.groups))?;
+        let (workers, threads) = start_workers(&settings, engines, recovered.groups)?;
+        let desk = Desk::recovered(recovered.orders, recovered.payments);
+        let shared = Shared::new(settings, store, workers, desk, listen, io);
+        let server = Server {
+            sampler: Sampler::new(shared.started()),
             alarms: Alarms::default(),
             shared: Arc::new(shared),
             threads,
-        })
+        };
+        match server.give_first_order() {
+            Ok(()) => Ok(server),
+            Err(refused) => {
+                server.stop();
+                Err(StartError::Mint(refused))
+            }
+        }
+    }
+
+    /// The order `start`. After a restart it is known, and goes on.
+    fn give_first_order(&self) -> Result<(), Refused> {
+        let settings = self.shared.settings();
+        let Some(mint) = &settings.mint else { return Ok(()) };
+        self.shared.give_order_now(mint.clone(), settings.mint_any_day).map(|_| ())
     }
 
     /// What the HTTP side needs.
@@ -147,15 +163,18 @@ impl Server {
         let (now, workers) = (Instant::now(), self.shared.snapshots());
         let rates = self.sampler.sample(now, &workers);
         self.alarms.check(now, drops(&workers));
-        *lock(&self.shared.rates) = rates;
+        self.shared.set_rates(rates);
+        self.shared.collect();
+        self.shared.check_money(&workers);
+        self.alarms.check_groups(&self.shared);
         rates
     }
 
     /// Has the workers answer what is in flight and end; the totals, and the number of a worker that has
     /// failed, if one has.
     pub fn stop(self) -> (Stats, Option<usize>) {
-        let busy = Arc::new(AtomicUsize::new(self.shared.workers.len()));
-        for worker in &self.shared.workers {
+        let busy = Arc::new(AtomicUsize::new(self.shared.workers().len()));
+        for worker in self.shared.workers() {
             let _ = worker.command(Command::Stop(Arc::clone(&busy)));
         }
         for thread in self.threads {
@@ -163,78 +182,6 @@ impl Server {
             let _ = thread.join();
         }
         (self.shared.stats(), self.shared.failed_worker())
-    }
-}
-
-impl Shared {
-    /// The addresses that are listened at, with the ports that were really taken.
-    pub fn listen(&self) -> &[SocketAddr] {
-        &self.listen
-    }
-
-    /// The settings it was started with.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
-    /// All figures.
-    pub fn stats(&self) -> Stats {
-        let workers = self.snapshots();
-        let sets: Vec<(u32, SetSnapshot)> = self.workers.iter().flat_map(WorkerHandle::sets).collect();
-        Stats::collect(Sources {
-            uptime_s: self.started.elapsed().as_secs_f64(),
-            rates: *lock(&self.rates),
-            orders: lock(&self.orders).report(&workers),
-            workers: &workers,
-            sets,
-            layout: self.settings.layout,
-            io: self.io.clone(),
-        })
-    }
-
-    /// A worker that has panicked.
-    pub fn failed_worker(&self) -> Option<usize> {
-        self.workers.iter().position(WorkerHandle::has_failed)
-    }
-
-    /// The token that HTTP requests have to show.
-    pub fn http_token(&self) -> Option<&str> {
-        self.settings.http.as_ref()?.token.as_deref()
-    }
-
-    /// Takes an order, and tells the workers if it is new. Without an id it gets one.
-    pub fn give_order(&self, mut order: Order) -> Result<Asked, WorkerHangs> {
-        // The lock is held until all workers are told: they count orders in the order they come.
-        let mut orders = lock(&self.orders);
-        if order.id.is_empty() {
-            order.id = orders.free_id();
-        }
-        let asked = orders.ask(&order);
-        if let Asked::New(at) = asked {
-            let Order { id, rate_per_s, total, .. } = &order;
-            tracing::info!(id, rate = rate_per_s, total, "order taken");
-            let order = Arc::new(order);
-            self.tell_all(|| Command::Order { number: at + 1, order: Arc::clone(&order), ticket: 0 })?;
-        }
-        Ok(asked)
-    }
-
-    /// How far the order at this position is.
-    pub fn order(&self, at: usize) -> OrderReport {
-        lock(&self.orders).report(&self.snapshots()).swap_remove(at)
-    }
-
-    /// Has all workers check tickets with these keys.
-    pub fn set_keys(&self, keys: &KeyRing) -> Result<(), WorkerHangs> {
-        self.tell_all(|| Command::Keys(keys.clone()))
-    }
-
-    fn tell_all(&self, command: impl Fn() -> Command<Memory>) -> Result<(), WorkerHangs> {
-        self.workers.iter().try_for_each(|worker| worker.command(command()))
-    }
-
-    fn snapshots(&self) -> Vec<WorkerSnapshot> {
-        self.workers.iter().map(WorkerHandle::snapshot).collect()
     }
 }
 
@@ -262,40 +209,51 @@ fn check_cipher() {
     }
 }
 
-/// When the first join may be taken: a server that ran here a moment ago may have given session numbers up
-/// to the present step, so this one begins with the next.
-fn open_for_business() -> Result<Instant, StartError> {
+/// How far the clock may be behind the ledger for the start to wait for it.
+const CLOCK_BEHIND_MAX: Duration = Duration::from_secs(10);
+
+fn newest_session(groups: &[(Book, AnyLedger)]) -> u32 {
+    groups.iter().map(|(book, _)| book.newest_session()).max().unwrap_or(0)
+}
+
+/// Waits until the first join may be taken: a server that ran here a moment ago may have given session numbers up to
+/// the present step, so this one begins with the next. `newest` is the newest one in the ledger.
+fn open_for_business(newest: u32) -> Result<(), StartError> {
     let now = Clock::new().now();
-    if now.wall_ms < SESSION_EPOCH_WALL_MS {
-        return Err(StartError::Clock(now.wall_ms));
-    }
     let step_ms = redpkt_proto::SESSION_STEP_MS;
-    Ok(Instant::now() + Duration::from_millis(step_ms - now.wall_ms % step_ms))
+    let steps = 1 + u64::from(newest.saturating_sub(now.session_number()));
+    let wait = Duration::from_millis(steps * step_ms - now.wall_ms % step_ms);
+    if wait > CLOCK_BEHIND_MAX + Duration::from_millis(step_ms) {
+        return Err(RecoverError::Clock { behind_s: wait.as_secs() }.into());
+    }
+    std::thread::sleep(wait);
+    Ok(())
 }
 
 fn start_workers(
     settings: &Settings,
     engines: Vec<MmsgEngine>,
-) -> Result<(Vec<WorkerHandle<Memory>>, Vec<JoinHandle<()>>), StartError> {
+    groups: Vec<(Book, AnyLedger)>,
+) -> Result<(Vec<WorkerHandle<AnyLedger>>, Vec<JoinHandle<()>>), StartError> {
     use net::Engine as _;
     let wakers: Vec<_> = engines.iter().map(MmsgEngine::waker).collect();
     let handovers = net::mesh(&wakers, RING_DATAGRAMS);
     let mut workers = Vec::new();
     let mut threads = Vec::new();
     let mesh = links::mesh(engines.len());
+    let mut own_groups: Vec<Vec<_>> = engines.iter().map(|_| Vec::new()).collect();
+    for group in groups {
+        own_groups[(group.0.group() % settings.layout.workers) as usize].push(group);
+    }
     for (((engine, handover), links), number) in engines.into_iter().zip(handovers).zip(mesh).zip(0u32..) {
         let config = settings.core_config(number);
         let own = Own { sets: config.own_sets().collect(), groups: config.own_groups().collect() };
         let keys = settings.keys.clone();
-        let mut rng = os_seeded_rng().map_err(StartError::Random)?;
+        let groups = std::mem::take(&mut own_groups[number as usize]);
+        let rng = os_seeded_rng().map_err(StartError::Random)?;
         let core = settings.cores.get(number as usize).copied();
         let options = WorkerOptions { core, idle: settings.idle };
-        let new_core = move |now: Now| {
-            let book = |group| Book::new(group, config.layout, &config.capacity, || rng.next_u64());
-            let groups: Vec<_> =
-                config.own_groups().map(book).map(|book| (book, Memory::default())).collect();
-            Core::new(config, keys, now, rng, Beginning { groups, links })
-        };
+        let new_core = move |now: Now| Core::new(config, keys, now, rng, Beginning { groups, links });
         let (worker, thread) = worker::start(number, engine, handover, options, new_core, own)
             .map_err(|error| StartError::Worker { worker: number, core, error })?;
         workers.push(worker);
@@ -311,6 +269,7 @@ pub fn os_seeded_rng() -> Result<Rng, getrandom::Error> {
     Ok(Rng::from_seed(seed))
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+/// Locks, also what a panic elsewhere has left.
+pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

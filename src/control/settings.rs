@@ -41,8 +41,12 @@ pub struct Settings {
     pub key_file: PathBuf,
     /// The HTTP side; `None` for none.
     pub http: Option<super::HttpSettings>,
+    /// Where journals are kept; `None` for nowhere.
+    pub ledger: Option<PathBuf>,
     /// The order `start`.
     pub mint: Option<Order>,
+    /// Whether its time was given as a time of day: after a restart it may be the order of an earlier day.
+    pub mint_any_day: bool,
     /// A JSON line each second instead of a text line.
     pub json_lines: bool,
 }

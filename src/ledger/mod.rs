@@ -6,12 +6,14 @@
 
 #![forbid(unsafe_code)]
 
+mod any;
 pub mod csv;
 mod memory;
 mod row;
 mod simulated;
 pub mod sqlite;
 
+pub use any::AnyLedger;
 pub use memory::Memory;
 pub use row::{Account, Kind, Row, Terms};
 pub use simulated::Simulated;

@@ -36,5 +36,5 @@ pub use counters::{Counters, Drop};
 pub use hardware::{Hardware, LANES, Portable};
 pub use index::RECORDS_MAX;
 pub use invites::Invitation;
-pub use operator::Payment;
+pub use operator::{Payment, order_row};
 pub use settle::{Done, DoneOutcome, GroupStats};

@@ -2,7 +2,7 @@
 
 use super::book::{Book, ORDERS_MAX, Order, OrderNote, OrderState};
 use super::core::Core;
-use super::links::Delivery;
+use super::links::Message;
 use super::promises::Promised;
 use super::settle::DoneOutcome;
 use crate::ledger::{Account, Kind, Ledger, Row};
@@ -61,7 +61,7 @@ impl<L: Ledger> Core<L> {
                 group.ledger.last_row()
             } else {
                 let note = serde_json::to_string(note).expect("an order is written as JSON");
-                group.write_noted(&order_row(number, now), &note)
+                group.write_noted(&order_row(number, now.wall_ms), &note)
             };
             return group.promises.push(row, Promised::Done { ticket });
         };
@@ -90,7 +90,7 @@ impl<L: Ledger> Core<L> {
             } else {
                 (Kind::Withdraw, wallet, Account::House)
             };
-            let row = Row { kind, debit, credit, fen, user, ..order_row(0, now) };
+            let row = Row { kind, debit, credit, fen, user, ..order_row(0, now.wall_ms) };
             let row = group.write_noted(&row, &payment.id);
             return group.promises.push(row, Promised::Done { ticket });
         };
@@ -101,13 +101,15 @@ impl<L: Ledger> Core<L> {
     /// Whether a group has failed and nothing of it is under way any more, so that it can be rebuilt.
     pub fn can_be_rebuilt(&self, group: u32) -> bool {
         let found = self.groups.iter().find(|own| own.book.group() == group);
-        found.is_some_and(|own| own.has_failed && own.questions_out == 0 && own.promises.is_empty())
+        found.is_some_and(|own| {
+            own.has_failed && !own.is_bringing && own.questions_out == 0 && own.promises.is_empty()
+        })
     }
 
     /// Puts a group back to work with what its journal says. Sessions of its users end: they join again and ask what
-    /// became of their requests. `owed` is money that has left the group, for users of others, and may not have come:
-    /// it is brought to them again, in the order of its rows, and taken once.
-    pub fn rebuild(&mut self, book: Book, ledger: L, owed: Vec<Delivery>) {
+    /// became of their requests. `owed` is what it may have failed to bring to others, invitations and money that has
+    /// left it: that is brought again, money in the order of its rows, and taken once.
+    pub fn rebuild(&mut self, book: Book, ledger: L, owed: Vec<Message>, now: Now) {
         let at = self.groups.iter().position(|own| own.book.group() == book.group());
         let at = at.expect("a group is rebuilt on its worker");
         for position in 0..self.sessions.sets() {
@@ -116,13 +118,18 @@ impl<L: Ledger> Core<L> {
             }
         }
         let group = &mut self.groups[at];
-        (group.book, group.ledger, group.has_failed) = (book, ledger, false);
+        let mut old = std::mem::replace(&mut group.book, book);
+        group.book.keep_invites_of(&mut old, self.config.machine, now.wall_s());
+        group.ledger = ledger;
         group.inviting = None;
+        // It decides nothing before all it owes is on its way: what it decides later would overtake that.
+        group.is_bringing = true;
         self.owed.extend(owed);
     }
 }
 
-fn order_row(number: usize, now: Now) -> Row {
+/// The row of an order, or of a change of one; `number` is its place among all, from 1.
+pub fn order_row(number: usize, wall_ms: u64) -> Row {
     Row {
         kind: Kind::Order,
         debit: Account::House,
@@ -131,7 +138,7 @@ fn order_row(number: usize, now: Now) -> Row {
         user: 0,
         req: number as u64,
         packet: 0,
-        wall_ms: now.wall_ms,
+        wall_ms,
         other: 0,
         detail: 0,
     }

@@ -8,7 +8,7 @@ use super::snapshot::{GroupSnapshot, SetSnapshot, WorkerSnapshot};
 use crate::ledger::Ledger;
 use crate::net::{self, Datagram, Engine, Handover, RingFull};
 use crate::set::book::{Book, Order, OrderState};
-use crate::set::links::Delivery;
+use crate::set::links::Message;
 use crate::set::{Core, Done, Drop, Job, Payment};
 use crate::telemetry::Published;
 use arrayvec::ArrayVec;
@@ -39,7 +39,7 @@ const PUBLISH_NS: u64 = 50_000_000;
 /// How long a stopping worker goes on answering what keeps coming.
 const DRAIN_NS: u64 = 500_000_000;
 
-/// Outcomes that may wait to be fetched.
+/// Outcomes that may wait to be fetched, beside those of all groups for some orders.
 const DONE_MAX: usize = 4_096;
 
 /// What the control plane tells a worker. What it did comes back by ticket, see [`WorkerHandle::take_done`].
@@ -72,7 +72,7 @@ pub enum Command<L> {
         ticket: u64,
     },
     /// Put a group back to work with what its journal says.
-    Rebuild(Box<(Book, L, Vec<Delivery>)>),
+    Rebuild(Box<(Book, L, Vec<Message>)>),
     /// Answer what is in flight, then end. All workers get the same number, which begins as how many they
     /// are: of those that may still have datagrams for the others.
     Stop(Arc<AtomicUsize>),
@@ -170,7 +170,7 @@ where
 {
     let commands = Arc::new(ArrayQueue::new(COMMANDS_MAX));
     let published = Arc::new(Published::new());
-    let done = Arc::new(ArrayQueue::new(DONE_MAX));
+    let done = Arc::new(ArrayQueue::new(DONE_MAX + 4 * own.groups.len()));
     let sets: Arc<Vec<_>> = Arc::new(own.sets.into_iter().map(|set| (set, Published::new())).collect());
     let groups: Arc<Vec<_>> =
         Arc::new(own.groups.into_iter().map(|group| (group, Published::new())).collect());
@@ -207,6 +207,7 @@ where
             load: Load::default(),
             snapshot: WorkerSnapshot::default(),
             published_ns: 0,
+            publications: 0,
             stopping: None,
         };
         if catch_unwind(AssertUnwindSafe(|| worker.run())).is_err() {
@@ -241,6 +242,7 @@ pub struct Worker<E, L> {
     load: Load,
     snapshot: WorkerSnapshot,
     published_ns: u64,
+    publications: u64,
     stopping: Option<Stopping>,
 }
 
@@ -360,7 +362,10 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
                 self.core.set_order_state(number, state, ticket, now);
             }
             Command::Pay { payment, ticket } => self.core.pay(&payment, ticket, now),
-            Command::Rebuild(group) => self.core.rebuild(group.0, group.1, group.2),
+            Command::Rebuild(group) => {
+                let (book, ledger, owed) = *group;
+                self.core.rebuild(book, ledger, owed, now);
+            }
             Command::Stop(busy) => self.stopping = Some(Stopping { since_ns: None, busy, is_dry: false }),
         }
     }
@@ -385,6 +390,7 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
 
     fn publish(&mut self, now: Now) {
         self.published_ns = now.mono_ns;
+        self.publications += 1;
         self.clock.discipline();
         let snapshot = &mut self.snapshot;
         snapshot.core = *self.core.counters();
@@ -409,16 +415,17 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
             snapshot.ledger_rows += group.rows;
             snapshot.ledger_commits += group.commits;
             let can_be_rebuilt = self.core.can_be_rebuilt(group.group);
-            published.store(&GroupSnapshot::of(&group, can_be_rebuilt));
+            published.store(&GroupSnapshot::of(&group, can_be_rebuilt, self.publications));
         }
         snapshot.cpu_ns = net::affinity::thread_cpu_ns();
-        snapshot.orders.iter_mut().for_each(|order| *order = [0; 3]);
+        snapshot.orders.iter_mut().for_each(|order| *order = [0; 4]);
         for book in self.core.books() {
             for (published, running) in snapshot.orders.iter_mut().zip(book.orders()) {
                 let progress = &running.progress;
                 published[0] += progress.packets;
                 published[1] += progress.fen;
                 published[2] += progress.passed_by;
+                published[3] += u64::from(running.next >= running.order.total);
             }
         }
         self.published.store(snapshot);

@@ -185,6 +185,7 @@ impl History {
         let user = user(packet.set, self.rng.random_range(0..4));
         packet.won = true;
         packet.members.push(user);
+        packet.holders.push(user);
         self.book.win(user, packet.id);
     }
 

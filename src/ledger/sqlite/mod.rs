@@ -6,6 +6,7 @@
 mod backup;
 mod chain;
 mod checkpoint;
+mod clearing;
 mod columns;
 mod directory;
 mod error;

@@ -223,7 +223,7 @@ fn commit_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Commit> {
 }
 
 /// The columns and the note of a row, without an allocation.
-fn values_of<'row>(row: &'row rusqlite::Row<'_>) -> Result<(Columns, Option<&'row str>), String> {
+pub(super) fn values_of<'row>(row: &'row rusqlite::Row<'_>) -> Result<(Columns, Option<&'row str>), String> {
     let mut columns = [0; NAMES.len()];
     for (at, column) in columns.iter_mut().enumerate() {
         match row.get_ref(at) {

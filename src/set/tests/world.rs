@@ -3,7 +3,7 @@
 use crate::audit;
 use crate::ledger::{Account, Kind, Ledger as _, Row, Simulated};
 use crate::set::book::{Book, Order, What};
-use crate::set::links::{Delivery, mesh};
+use crate::set::links::{Delivery, Message, mesh};
 use crate::set::{Beginning, Capacity, Config, Core, Counters, Drop, Job, Portable};
 use rand::{Rng as _, SeedableRng as _};
 use redpkt_proto::body::{
@@ -181,8 +181,8 @@ impl World {
         let ledger = self.ledgers[group as usize].clone();
         let mut book = read(&self.config, group, &ledger);
         deliver(&self.config, &self.ledgers, &mut book, self.now);
-        let owed = cleared(group, &ledger);
-        self.cores[worker as usize].rebuild(book, ledger, owed);
+        let owed = cleared(group, &ledger).into_iter().map(Message::Delivery).collect();
+        self.cores[worker as usize].rebuild(book, ledger, owed, self.now);
         self.give_orders();
         self.settle();
     }

@@ -1,0 +1,152 @@
+//! What the HTTP side, the ticker and the signals share of a running server.
+
+use super::conservation::Checker;
+use super::desk::{Desk, Refused};
+use super::rates::Rates;
+use super::recover::Store;
+use super::server::lock;
+use super::settings::Settings;
+use super::stats::{IoStats, Sources, Stats};
+use crate::ledger::AnyLedger;
+use crate::set::book::Order;
+use crate::worker::{Command, GroupSnapshot, SetSnapshot, WorkerHandle, WorkerHangs, WorkerSnapshot};
+use redpkt_proto::keyring::KeyRing;
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::time::Instant;
+
+/// A running server, for whoever asks or orders.
+pub struct Shared {
+    workers: Vec<WorkerHandle<AnyLedger>>,
+    settings: Settings,
+    store: Store,
+    listen: Vec<SocketAddr>,
+    io: IoStats,
+    started: Instant,
+    desk: Mutex<Desk>,
+    rates: Mutex<Rates>,
+    checker: Checker,
+}
+
+impl Shared {
+    pub(super) fn new(
+        settings: Settings,
+        store: Store,
+        workers: Vec<WorkerHandle<AnyLedger>>,
+        desk: Desk,
+        listen: Vec<SocketAddr>,
+        io: IoStats,
+    ) -> Shared {
+        let (desk, started) = (Mutex::new(desk), Instant::now());
+        Shared {
+            workers,
+            settings,
+            store,
+            listen,
+            io,
+            started,
+            desk,
+            rates: Mutex::default(),
+            checker: Checker::default(),
+        }
+    }
+
+    /// The addresses that are listened at, with the ports that were really taken.
+    pub fn listen(&self) -> &[SocketAddr] {
+        &self.listen
+    }
+
+    /// The settings it was started with.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// All figures.
+    pub fn stats(&self) -> Stats {
+        let workers = self.snapshots();
+        let sets: Vec<(u32, SetSnapshot)> = self.workers.iter().flat_map(WorkerHandle::sets).collect();
+        Stats::collect(Sources {
+            uptime_s: self.started.elapsed().as_secs_f64(),
+            rates: *lock(&self.rates),
+            orders: self.orders(),
+            workers: &workers,
+            sets,
+            groups: self.groups().collect(),
+            is_memory: matches!(self.store, Store::Memory),
+            conservation: self.checker.last(),
+            layout: self.settings.layout,
+            io: self.io.clone(),
+        })
+    }
+
+    /// A worker that has panicked.
+    pub fn failed_worker(&self) -> Option<usize> {
+        self.workers.iter().position(WorkerHandle::has_failed)
+    }
+
+    /// A group whose journal has failed.
+    pub fn failed_group(&self) -> Option<u32> {
+        self.groups().find(|(_, snapshot)| snapshot.has_failed != 0).map(|(group, _)| group)
+    }
+
+    /// Where a group's journal is kept.
+    pub fn journal_of(&self, group: u32) -> String {
+        match &self.settings.ledger {
+            Some(dir) => dir.join(format!("group-{group}.sqlite")).display().to_string(),
+            None => "memory:".to_owned(),
+        }
+    }
+
+    /// What the workers published of each group.
+    pub fn groups(&self) -> impl Iterator<Item = (u32, GroupSnapshot)> {
+        self.workers.iter().flat_map(WorkerHandle::groups)
+    }
+
+    /// The token that HTTP requests have to show.
+    pub fn http_token(&self) -> Option<&str> {
+        self.settings.http.as_ref()?.token.as_deref()
+    }
+
+    /// As [`give_order`](Self::give_order), for whoever is no async task.
+    pub fn give_order_now(&self, order: Order, any_day: bool) -> Result<(bool, usize), Refused> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+        let runtime = runtime.map_err(|error| Refused::Hangs(error.to_string()))?;
+        runtime.block_on(self.give_order(order, any_day))
+    }
+
+    /// Has all workers check tickets with these keys.
+    pub fn set_keys(&self, keys: &KeyRing) -> Result<(), WorkerHangs> {
+        self.workers.iter().try_for_each(|worker| worker.command(Command::Keys(keys.clone())))
+    }
+
+    pub(super) fn desk(&self) -> &Mutex<Desk> {
+        &self.desk
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub(super) fn workers(&self) -> &[WorkerHandle<AnyLedger>] {
+        &self.workers
+    }
+
+    pub(super) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// Looks whether money is conserved. To be called once a second.
+    pub(super) fn check_money(&self, workers: &[WorkerSnapshot]) {
+        let mut groups: Vec<_> = self.groups().collect();
+        groups.sort_by_key(|(group, _)| *group);
+        self.checker.check(&groups, workers.iter().map(|worker| worker.core.miscounted).sum());
+    }
+
+    pub(super) fn set_rates(&self, rates: Rates) {
+        *lock(&self.rates) = rates;
+    }
+
+    pub(super) fn snapshots(&self) -> Vec<WorkerSnapshot> {
+        self.workers.iter().map(WorkerHandle::snapshot).collect()
+    }
+}
