@@ -116,6 +116,15 @@ impl Desk {
         Desk { orders, payments, ..Desk::default() }
     }
 
+    /// Takes the turn for a group that is rebuilt, which lacks what is written meanwhile; `false` while something is.
+    pub fn begin_rebuilding(&mut self, group: u32) -> bool {
+        let is_idle = self.check_idle().is_ok();
+        if is_idle {
+            self.rebuilding = Some(group);
+        }
+        is_idle
+    }
+
     fn next_ticket(&mut self) -> u64 {
         self.ticket += 1;
         self.ticket
@@ -217,7 +226,9 @@ impl Shared {
             DoneOutcome::Written => Ok(()),
             DoneOutcome::Full => Err(Refused::NoRoomNow),
             DoneOutcome::TooLittleMoney => Err(Refused::TooLittleMoney),
-            DoneOutcome::Failed => Err(Refused::Failed(group.or_else(|| self.failed_group()).unwrap_or(0))),
+            DoneOutcome::Failed | DoneOutcome::Unknown => {
+                Err(Refused::Failed(group.or_else(|| self.failed_group()).unwrap_or(0)))
+            }
         }
     }
 

@@ -230,11 +230,14 @@ fn open_for_business(newest: u32) -> Result<(), StartError> {
     Ok(())
 }
 
+/// Workers, and their threads.
+type Running = (Vec<WorkerHandle<AnyLedger>>, Vec<JoinHandle<()>>);
+
 fn start_workers(
     settings: &Settings,
     engines: Vec<MmsgEngine>,
     groups: Vec<(Book, AnyLedger)>,
-) -> Result<(Vec<WorkerHandle<AnyLedger>>, Vec<JoinHandle<()>>), StartError> {
+) -> Result<Running, StartError> {
     use net::Engine as _;
     let wakers: Vec<_> = engines.iter().map(MmsgEngine::waker).collect();
     let handovers = net::mesh(&wakers, RING_DATAGRAMS);

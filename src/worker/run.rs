@@ -120,6 +120,11 @@ impl<L> WorkerHandle<L> {
         Ok(())
     }
 
+    /// Wakes it.
+    pub fn waker(&self) -> net::Waker {
+        self.waker.clone()
+    }
+
     /// What it published last.
     pub fn snapshot(&self) -> WorkerSnapshot {
         self.published.load()
