@@ -36,7 +36,9 @@ fn server_with(sessions: u64, mint: Option<Order>) -> Server {
         keys: keys(1),
         key_file: "none".into(),
         http: None,
+        ledger: None,
         mint,
+        mint_any_day: false,
         json_lines: false,
     })
     .unwrap()
@@ -106,7 +108,7 @@ fn frames_share_datagrams() {
     let options = RunOptions {
         rate: Rate::datagrams_per_s(300),
         frames_per_datagram: 9,
-        open_share: 0.0,
+        mix: Mix { open: 0.0, ..Mix::default() },
         ..options(&server, 100, 1, 1_000)
     };
     let report = execute(&options, &mut quiet).unwrap();
