@@ -68,7 +68,6 @@ impl Group {
     fn share(&mut self, row: &Row, at: At) -> Checked {
         let (packet, part) = (*self.packets.get(at), self.packets.part(at, row.user));
         let joined = self.join(row, at);
-        self.packets.part_mut(at, row.user).add(Did::Shared);
         ended(&packet)?;
         member(row, part)?;
         joined
@@ -88,11 +87,11 @@ impl Group {
         let before = *packet;
         if packet.state == State::Minted {
             packet.state = State::Won;
-            packet.held += 1;
+            // Whoever is let in, a share of it is the winner's.
+            packet.held = packet.held.saturating_add(1);
         }
-        let part = self.packets.part_mut(at, row.user);
-        part.add(Did::Joined);
-        part.add(Did::Held);
+        self.packets.part_mut(at, row.user).add(Did::Joined);
+        self.packets.part_mut(at, row.user).add(Did::Grabbed);
         ended(&before)?;
         match before.state {
             State::Minted => Ok(()),
@@ -103,28 +102,22 @@ impl Group {
 
     fn grab(&mut self, row: &Row, at: At) -> Checked {
         let (packet, part) = (*self.packets.get(at), self.packets.part(at, row.user));
-        let mine = self.packets.part_mut(at, row.user);
-        mine.add(Did::Held);
-        mine.add(Did::Grabbed);
-        if !part.has(Did::Held) {
-            let packet = self.packets.get_mut(at);
-            packet.held = packet.held.saturating_add(1);
-        }
+        let is_first = !part.has(Did::Grabbed) && !part.has(Did::Opened);
+        self.packets.part_mut(at, row.user).add(Did::Grabbed);
+        let now = self.packets.get_mut(at);
+        now.held = now.held.saturating_add(u16::from(is_first));
         ended(&packet)?;
         member(row, part)?;
-        if part.has(Did::Grabbed) || part.has(Did::Opened) {
+        if !is_first {
             return broken(Rule::Once, "grabs", "this user has a share of it");
         }
-        // Who has won it holds a share already.
-        if !part.has(Did::Held) {
-            has_a_share(&packet)?;
-        }
+        has_a_share(&packet)?;
         in_time(row, &packet)
     }
 
     fn open(&mut self, row: &Row, at: At) -> Checked {
         let (packet, part) = (*self.packets.get(at), self.packets.part(at, row.user));
-        let holds = part.has(Did::Held) && !part.has(Did::Opened);
+        let holds = part.has(Did::Grabbed) && !part.has(Did::Opened);
         self.packets.part_mut(at, row.user).take(row.fen);
         let now = self.packets.get_mut(at);
         now.opened = now.opened.saturating_add(1);

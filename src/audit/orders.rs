@@ -2,14 +2,14 @@
 
 use super::entry::Broken;
 use super::rule::{Difference, Differences, Rule};
-use crate::ledger::Row;
-use serde_json::Value;
+use crate::ledger::{Row, Terms};
+use serde::Deserialize;
 use std::collections::HashMap;
 
 /// Which packets of each order a group has made: a bit for each, as they are many and dense.
 #[derive(Debug, Default)]
 pub struct Orders {
-    terms: HashMap<u64, Terms>,
+    ordered: HashMap<u64, Ordered>,
     made: HashMap<(u64, u64), Box<[u64; WORDS]>>,
     /// Of each order, the packet with the highest place, the least and the most fen, each with its row.
     extremes: HashMap<u64, Extremes>,
@@ -21,11 +21,22 @@ const WORDS: usize = 64;
 /// Packets in one piece.
 const PIECE: u64 = 64 * WORDS as u64;
 
-/// What an order's note says, as far as it can be read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Terms {
-    total: Option<u64>,
-    fen: Option<(u64, u64)>,
+/// What an order's note says, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+struct Ordered {
+    total: u64,
+    fen_min: u64,
+    fen_max: u64,
+    shares: u16,
+    equal: bool,
+    /// 0 for no limit.
+    budget_fen: u64,
+}
+
+/// The note of an order that was taken.
+#[derive(Deserialize)]
+struct Note {
+    taken: Ordered,
 }
 
 /// A packet of an order, and the row that made it.
@@ -42,31 +53,23 @@ struct Extremes {
     last: Made,
     least: Made,
     most: Made,
+    sum_fen: u128,
 }
 
 impl Orders {
-    /// Learns what was ordered. The note's content is the orders' own affair: what cannot be read here is
-    /// not checked.
+    /// Learns what was ordered. A note of another form is not about that, and is not checked.
     pub fn learn(&mut self, order: u64, note: &str) {
-        let Ok(note) = serde_json::from_str::<Value>(note) else { return };
-        let Some(what) = ["mint", "send"].into_iter().find_map(|name| note.get(name)) else { return };
-        let fen = what.get("fen").and_then(|fen| match fen {
-            Value::String(range) => parse_range(range),
-            fen => fen.as_u64().map(|fen| (fen, fen)),
-        });
-        let total = what.get("total").and_then(Value::as_u64);
-        self.terms.insert(order, Terms { total, fen });
+        if let Ok(note) = serde_json::from_str::<Note>(note) {
+            self.ordered.insert(order, note.taken);
+        }
     }
 
     /// A packet of an order was made, for the first time.
     pub fn made(&mut self, number: u64, row: &Row) -> Result<(), Broken> {
         let (order, place) = (row.req, row.other);
         let made = Made { row: number, place, fen: row.fen, packet: row.packet };
-        self.extremes.entry(order).and_modify(|extremes| extremes.add(made)).or_insert(Extremes {
-            last: made,
-            least: made,
-            most: made,
-        });
+        let none_yet = Extremes { last: made, least: made, most: made, sum_fen: 0 };
+        self.extremes.entry(order).or_insert(none_yet).add(made);
         let piece = self.made.entry((order, place / PIECE)).or_insert_with(|| Box::new([0; WORDS]));
         let (word, bit) = ((place % PIECE / 64) as usize, 1 << (place % 64));
         if piece[word] & bit != 0 {
@@ -74,13 +77,21 @@ impl Orders {
             return Err((Rule::Order, said, "it was made before".into()));
         }
         piece[word] |= bit;
-        Ok(())
+        let Terms { shares, equal, .. } = Terms::from_detail(row.detail);
+        match self.ordered.get(&order) {
+            Some(ordered) if (ordered.shares, ordered.equal) != (shares, equal) => {
+                let found = format!("{} were ordered, equal: {}", ordered.shares, ordered.equal);
+                Err((Rule::Order, format!("{shares} shares, equal: {equal}"), found))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Compares what was made in all groups with each other and with what was ordered.
     pub fn check<'a>(all: impl Iterator<Item = (u32, &'a Orders)> + Clone, differences: &mut Differences) {
-        let mut terms: HashMap<u64, Terms> = HashMap::new();
-        all.clone().for_each(|(_, orders)| terms.extend(&orders.terms));
+        let mut ordered: HashMap<u64, Ordered> = HashMap::new();
+        all.clone().for_each(|(_, orders)| ordered.extend(&orders.ordered));
+        let mut spent: HashMap<u64, u128> = HashMap::new();
         let mut made: HashMap<(u64, u64), [u64; WORDS]> = HashMap::new();
         for (group, orders) in all {
             for (key @ (order, piece), bits) in &orders.made {
@@ -96,22 +107,27 @@ impl Orders {
                 }
             }
             for (order, extremes) in &orders.extremes {
-                if let Some(terms) = terms.get(order) {
-                    extremes.check(group, *order, *terms, differences);
+                *spent.entry(*order).or_default() += extremes.sum_fen;
+                if let Some(ordered) = ordered.get(order) {
+                    extremes.check(group, *order, *ordered, differences);
                 }
+            }
+        }
+        for (order, Ordered { budget_fen, .. }) in ordered {
+            let spent = spent.get(&order).copied().unwrap_or(0);
+            if budget_fen > 0 && spent > budget_fen.into() {
+                let said = format!("{spent} fen in the packets of order {order}");
+                let found = format!("its budget is {budget_fen}");
+                let (rule, group, row, packet, user) = (Rule::Order, None, None, None, None);
+                differences.push(Difference { rule, group, row, packet, user, said, found });
             }
         }
     }
 }
 
-/// `MIN..MAX` in fen, both included.
-fn parse_range(text: &str) -> Option<(u64, u64)> {
-    let (min, max) = text.split_once("..").unwrap_or((text, text));
-    Some((min.parse().ok()?, max.parse().ok()?))
-}
-
 impl Extremes {
     fn add(&mut self, made: Made) {
+        self.sum_fen += u128::from(made.fen);
         if made.place > self.last.place {
             self.last = made;
         }
@@ -123,17 +139,18 @@ impl Extremes {
         }
     }
 
-    fn check(&self, group: u32, order: u64, terms: Terms, differences: &mut Differences) {
-        if let Some(total) = terms.total.filter(|total| self.last.place >= *total) {
+    fn check(&self, group: u32, order: u64, ordered: Ordered, differences: &mut Differences) {
+        let Ordered { total, fen_min, fen_max, .. } = ordered;
+        if self.last.place >= total {
             let said = format!("packet {} of order {order}", self.last.place);
             let found = format!("{total} were ordered, and they are counted from 0");
             differences.push(differ(group, Some(self.last), said, found));
         }
-        let Some((min, max)) = terms.fen else { return };
-        let outside = [self.least, self.most].into_iter().find(|made| !(min..=max).contains(&made.fen));
+        let outside =
+            [self.least, self.most].into_iter().find(|made| !(fen_min..=fen_max).contains(&made.fen));
         if let Some(made) = outside {
             let said = format!("{} fen in a packet of order {order}", made.fen);
-            differences.push(differ(group, Some(made), said, format!("{min} to {max} were ordered")));
+            differences.push(differ(group, Some(made), said, format!("{fen_min} to {fen_max} were ordered")));
         }
     }
 }

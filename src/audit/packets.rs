@@ -19,7 +19,7 @@ pub struct Packet {
     pub shares: u16,
     /// Shares taken.
     pub opened: u16,
-    /// Shares won or grabbed, and not taken yet.
+    /// Shares grabbed or won, and not taken yet.
     pub held: u16,
     /// Whether its shares are equal.
     pub equal: bool,
@@ -61,14 +61,10 @@ pub struct Part(u64);
 pub enum Did {
     /// Was invited, or has won it.
     Joined = 1,
-    /// Holds or held a share: won it, or grabbed it.
-    Held = 2,
-    /// Has grabbed a share.
-    Grabbed = 4,
+    /// Has grabbed a share, or won the packet.
+    Grabbed = 2,
     /// Has taken a share.
-    Opened = 8,
-    /// Has invited others.
-    Shared = 16,
+    Opened = 4,
 }
 
 impl Part {
@@ -271,7 +267,7 @@ mod tests {
             packets.part_mut(at, user).take(user * 10);
         }
         assert_eq!([1, 2, 3, 4].map(|user| packets.part(at, user).fen()), [10, 20, 30, 0]);
-        assert!(packets.part(at, 3).has(Did::Opened) && !packets.part(at, 3).has(Did::Shared));
+        assert!(packets.part(at, 3).has(Did::Opened) && !packets.part(at, 3).has(Did::Grabbed));
         assert_eq!(packets.part(at, 4), Part::default());
     }
 }

@@ -225,10 +225,14 @@ impl Told {
             // Nothing was told of nothing: it was refused.
             Some(Asked::Open) if fen == 0 => (true, String::new()),
             Some(Asked::Open) => (fen == taken, format!("he took {taken} fen")),
-            Some(Asked::Shake | Asked::Grab) => {
-                (part.has(Did::Held) && (fen == 0 || fen == taken), format!("he holds no share of {fen} fen"))
+            Some(Asked::Grab) => {
+                let holds = part.has(Did::Grabbed) || part.has(Did::Opened);
+                (holds && (fen == 0 || fen == taken), format!("he holds no share of {fen} fen"))
             }
-            Some(Asked::Share) => (part.has(Did::Shared) && fen == 0, "he invited nobody".to_owned()),
+            // Whom he invited may have been invited by others before.
+            Some(Asked::Shake | Asked::Share) => {
+                (part.has(Did::Joined) && fen == 0, "he did not win it, nor was he invited".to_owned())
+            }
             Some(Asked::Send) => {
                 let fits = packet.maker == self.user && (fen == 0 || fen == packet.total_fen);
                 (fits, format!("user {} sent {} fen", packet.maker, packet.total_fen))

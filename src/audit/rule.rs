@@ -40,14 +40,14 @@ rules! {
     Won "won" "A packet is won once, and only a minted one.";
     Member "member" "Only who won a packet, or was invited to it, may share, grab or open; only its sender invites to all of it.";
     Once "once" "A user grabs and opens a packet once at the most.";
-    Share "share" "A packet gives as many shares as it has, and a share that was won or grabbed stays that user's.";
+    Share "share" "A packet gives as many shares as it has, and a share that was grabbed or won stays that user's.";
     Split "split" "A share's amount is one that the split rule can give at its turn, and the last share takes the rest.";
     Expiry "expiry" "A share is claimed and taken before the packet's time is over, and what is left goes back after it.";
     Refund "refund" "What is left of a packet goes back to who made it, once and all of it, and nothing follows.";
     Request "request" "A request is executed once at the most.";
     Told "told" "What was told of an earlier decision is what was decided.";
     Clearing "clearing" "Money between two groups comes in once, as it went out, in that order and without a gap.";
-    Order "order" "A packet of an order is made once, is one of so many as were ordered, and holds what was ordered.";
+    Order "order" "A packet of an order is made once, is one of so many as were ordered, is cut and filled as was ordered, and all together stay within the budget.";
     Paid "paid" "A deposit or a withdrawal names its order, and each order is paid once.";
     Tally "tally" "What clients were told is what the ledger says.";
 }

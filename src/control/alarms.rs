@@ -1,7 +1,8 @@
 //! What an operator should hear of without looking: losses that mean something is too small or broken.
 
+use super::shared::Shared;
 use crate::telemetry::OncePerMinute;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 /// Drops that do not come from bad datagrams, and what helps.
@@ -26,9 +27,32 @@ const ALARMS: [(&str, &str); 6] = [
 pub struct Alarms {
     limits: [OncePerMinute; ALARMS.len()],
     before: BTreeMap<&'static str, u64>,
+    failed_groups: BTreeSet<u32>,
 }
 
 impl Alarms {
+    /// Says which groups' journals have failed since the last check, and how to go on; and which work again.
+    pub fn check_groups(&mut self, shared: &Shared) {
+        let failed: BTreeSet<u32> =
+            shared.groups().filter(|(_, group)| group.has_failed != 0).map(|(number, _)| number).collect();
+        for group in failed.difference(&self.failed_groups) {
+            let file = shared.journal_of(*group);
+            let http = shared
+                .settings()
+                .http
+                .as_ref()
+                .map_or("the HTTP address".into(), |http| http.addr.to_string());
+            tracing::error!(
+                group,
+                "the journal of group {group} has failed, {file}: its money stands still, the other groups go on; make its disk well, then: curl -X POST http://{http}/groups/{group}/rebuild"
+            );
+        }
+        for group in self.failed_groups.difference(&failed) {
+            tracing::info!(group, "the group works again");
+        }
+        self.failed_groups = failed;
+    }
+
     /// Warns of what has grown since the last check.
     pub fn check(&mut self, now: Instant, drops: BTreeMap<&'static str, u64>) {
         for ((reason, help), limit) in ALARMS.iter().zip(&self.limits) {

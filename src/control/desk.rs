@@ -18,6 +18,9 @@ use tokio::sync::watch;
 /// How long an answer waits for the disk.
 const WAIT_MAX: Duration = Duration::from_secs(5);
 
+/// When workers that have not all answered are told once more. It does no harm: a group writes an order once.
+const TELL_AGAIN_AFTER: Duration = Duration::from_secs(4);
+
 /// Between two looks at what the workers have said.
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
@@ -91,6 +94,8 @@ struct Writing {
     /// `None` while it is the order itself.
     state: Option<OrderState>,
     groups_left: usize,
+    /// When the workers were told.
+    told: Instant,
     /// Whether a group has written it.
     is_written: bool,
     /// Whether a group had no room for it: it is told again.
@@ -109,6 +114,15 @@ impl Desk {
     /// What the ledger tells of.
     pub fn recovered(orders: Orders, payments: Payments) -> Desk {
         Desk { orders, payments, ..Desk::default() }
+    }
+
+    /// Takes the turn for a group that is rebuilt, which lacks what is written meanwhile; `false` while something is.
+    pub fn begin_rebuilding(&mut self, group: u32) -> bool {
+        let is_idle = self.check_idle().is_ok();
+        if is_idle {
+            self.rebuilding = Some(group);
+        }
+        is_idle
     }
 
     fn next_ticket(&mut self) -> u64 {
@@ -212,7 +226,9 @@ impl Shared {
             DoneOutcome::Written => Ok(()),
             DoneOutcome::Full => Err(Refused::NoRoomNow),
             DoneOutcome::TooLittleMoney => Err(Refused::TooLittleMoney),
-            DoneOutcome::Failed => Err(Refused::Failed(group.or_else(|| self.failed_group()).unwrap_or(0))),
+            DoneOutcome::Failed | DoneOutcome::Unknown => {
+                Err(Refused::Failed(group.or_else(|| self.failed_group()).unwrap_or(0)))
+            }
         }
     }
 
@@ -292,6 +308,7 @@ impl Shared {
             at,
             state,
             groups_left: 0,
+            told: Instant::now(),
             is_written: false,
             is_full: false,
             outcome: sender,
@@ -304,6 +321,7 @@ impl Shared {
     /// Tells all workers that live; a group that has it already says so.
     fn tell_order(&self, desk: &mut Desk, writing: &mut Writing) -> Result<(), WorkerHangs> {
         (writing.ticket, writing.groups_left, writing.is_full) = (desk.next_ticket(), 0, false);
+        writing.told = Instant::now();
         let number = writing.at + 1;
         let order = Arc::new(desk.orders.get(writing.at).0.clone());
         for worker in self.workers().iter().filter(|worker| !worker.has_failed()) {
@@ -352,8 +370,10 @@ impl Shared {
                 desk.take_done(done);
             }
         }
-        let Some(mut writing) = desk.writing.take_if(|writing| writing.groups_left == 0) else { return };
-        if writing.is_full {
+        let is_due =
+            |writing: &mut Writing| writing.groups_left == 0 || writing.told.elapsed() > TELL_AGAIN_AFTER;
+        let Some(mut writing) = desk.writing.take_if(is_due) else { return };
+        if writing.groups_left > 0 || writing.is_full {
             if let Err(error) = self.tell_order(&mut desk, &mut writing) {
                 tracing::error!(%error, "an order was not told to all workers");
             }

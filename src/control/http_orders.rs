@@ -3,6 +3,7 @@
 use super::check_order::check_order;
 use super::desk::Refused;
 use super::http::refuse;
+use super::rebuild::RebuildError;
 use super::shared::Shared;
 use crate::cli::{parse_at, parse_fen_range};
 use crate::set::Payment;
@@ -25,6 +26,7 @@ pub fn routes() -> Router<Arc<Shared>> {
         .route("/send/{id}/{verb}", post(change_send))
         .route("/deposit", post(deposit))
         .route("/withdraw", post(withdraw))
+        .route("/groups/{group}/rebuild", post(rebuild))
 }
 
 type Fields = Query<Vec<(String, String)>>;
@@ -117,6 +119,26 @@ async fn pay(shared: &Shared, payment: Result<Payment, String>) -> Response {
             let report = PaymentReport { id, kind, user: *user, fen: *fen, state: "done" };
             (status_of(is_new), Json(report)).into_response()
         }
+    }
+}
+
+async fn rebuild(State(shared): State<Arc<Shared>>, Path(group): Path<String>) -> Response {
+    let Ok(number) = group.parse() else {
+        return refuse(StatusCode::NOT_FOUND, &format!("{group}: no group has this number"));
+    };
+    let rebuilt = tokio::task::spawn_blocking(move || shared.rebuild(number)).await;
+    match rebuilt {
+        Ok(Ok(rebuilt)) => Json(rebuilt).into_response(),
+        Ok(Err(error)) => {
+            let status = match error {
+                RebuildError::NoSuchGroup(_) => StatusCode::NOT_FOUND,
+                RebuildError::Memory | RebuildError::Works(_) => StatusCode::CONFLICT,
+                RebuildError::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
+                _ => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            refuse(status, &error.to_string())
+        }
+        Err(error) => refuse(StatusCode::INTERNAL_SERVER_ERROR, &format!("rebuilding: {error}")),
     }
 }
 

@@ -5,12 +5,14 @@
 
 mod alarms;
 mod check_order;
+mod conservation;
 mod desk;
 mod http;
 mod http_orders;
 mod orders;
 mod payments;
 mod rates;
+mod rebuild;
 mod recover;
 mod server;
 mod settings;
@@ -20,9 +22,11 @@ mod stats;
 mod tests;
 
 pub use check_order::{OrderError, check_order};
+pub use conservation::Conservation;
 pub use desk::Refused;
 pub use http::{HttpSettings, serve as http_serve};
 pub use rates::Rates;
+pub use rebuild::{RebuildError, Rebuilt};
 pub use recover::RecoverError;
 pub use server::{Server, StartError, os_seeded_rng};
 pub use settings::{FEN_IN_ALL_MAX, Settings, Totals};

@@ -72,7 +72,7 @@ pub struct OrderReport {
 impl Orders {
     /// What the books of all groups say. A group may not have written the last ones yet, when the server ended in
     /// between; anything else that differs is an error.
-    pub fn of_books<'book>(books: impl Iterator<Item = &'book Book> + Clone) -> Result<Orders, String> {
+    pub fn of_books<'book>(books: &(impl Iterator<Item = &'book Book> + Clone)) -> Result<Orders, String> {
         let fullest = books.clone().max_by_key(|book| book.orders().len());
         let Some(fullest) = fullest else { return Ok(Orders::default()) };
         let mut taken: Vec<Taken> = Vec::new();
@@ -137,6 +137,11 @@ impl Orders {
         self.taken[at].is_written = true;
     }
 
+    /// A group has written all orders.
+    pub fn are_written(&mut self) {
+        self.taken.iter_mut().for_each(|taken| taken.is_written = true);
+    }
+
     /// The position of the order with this id.
     pub fn position(&self, id: &str) -> Option<usize> {
         self.taken.iter().position(|known| known.order.id == id)
@@ -150,11 +155,6 @@ impl Orders {
     /// The order at this position goes on or not.
     pub fn set_state(&mut self, at: usize, state: OrderState) {
         self.taken[at].state = state;
-    }
-
-    /// How many there are.
-    pub fn count(&self) -> usize {
-        self.taken.len()
     }
 
     /// An id for an order that came without one: `order-N`, not taken yet.
@@ -312,9 +312,9 @@ mod tests {
         let (taken_a, taken_b) = (|| (1, OrderNote::Taken(a.clone())), || (2, OrderNote::Taken(b.clone())));
         let stopped = || (1, OrderNote::State(OrderState::Stopped));
         let books = [book(0, &[taken_a(), taken_b()]), book(1, &[taken_a(), stopped()])];
-        let orders = Orders::of_books(books.iter()).unwrap();
+        let orders = Orders::of_books(&books.iter()).unwrap();
         assert_eq!(
-            (orders.count(), orders.get(0).1, orders.get(1).1),
+            (orders.taken.len(), orders.get(0).1, orders.get(1).1),
             (2, OrderState::Stopped, OrderState::Running)
         );
         let missing =
@@ -322,6 +322,6 @@ mod tests {
         assert_eq!((missing(0), missing(1)), (vec![1], vec![2]));
 
         let books = [book(0, &[taken_a()]), book(1, &[(1, OrderNote::Taken(b.clone()))])];
-        assert!(Orders::of_books(books.iter()).unwrap_err().contains("disagree about order 1"));
+        assert!(Orders::of_books(&books.iter()).unwrap_err().contains("disagree about order 1"));
     }
 }

@@ -136,8 +136,8 @@ impl Payments {
         let Waiting { recorded, group, outcome: sender, .. } = self.waiting.swap_remove(at);
         match outcome {
             DoneOutcome::Written => self.set(recorded.id, State::Written),
-            DoneOutcome::Failed => self.set(recorded.id, State::Unknown { group }),
-            DoneOutcome::Full | DoneOutcome::TooLittleMoney => self.forget(&recorded),
+            DoneOutcome::Unknown => self.set(recorded.id, State::Unknown { group }),
+            DoneOutcome::Full | DoneOutcome::TooLittleMoney | DoneOutcome::Failed => self.forget(&recorded),
         }
         // Nobody may be waiting any more.
         let _ = sender.send(Some(outcome));
@@ -212,7 +212,7 @@ mod tests {
         let mut payments = Payments::default();
         for (ticket, id) in [(1, "a"), (2, "b")] {
             ask(&mut payments, id, 5, ticket);
-            payments.done(ticket, DoneOutcome::Failed);
+            payments.done(ticket, DoneOutcome::Unknown);
             assert_eq!(ask(&mut payments, id, 5, 9), "unknown");
         }
         payments.rebuilt(1, &[Recorded::of(&deposit("a", 5))]);

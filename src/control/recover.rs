@@ -212,7 +212,7 @@ pub fn recover(
         }
         Store::Sqlite(directory) => read_all(settings, directory, &rngs)?,
     };
-    let orders = Orders::of_books(reads.iter().map(|read| &read.book)).map_err(RecoverError::Orders)?;
+    let orders = Orders::of_books(&reads.iter().map(|read| &read.book)).map_err(RecoverError::Orders)?;
     let on_its_way = on_its_way(&reads, &readers)?;
     // While there are readers no journal can be shortened.
     drop(readers);
@@ -350,7 +350,7 @@ pub fn deliver(book: &mut Book, ledger: &mut AnyLedger, deliveries: &[Delivery])
 }
 
 /// Gives a group the orders, and the changes of orders, that only others had written when the server ended.
-fn catch_up(orders: &Orders, book: &mut Book, ledger: &mut AnyLedger) -> Result<(), RecoverError> {
+pub fn catch_up(orders: &Orders, book: &mut Book, ledger: &mut AnyLedger) -> Result<(), RecoverError> {
     let wall_ms = Clock::new().now().wall_ms;
     for (number, note) in orders.missing(book) {
         let (row, group) = (order_row(number, wall_ms), book.group());

@@ -131,16 +131,26 @@ impl Server {
         let (workers, threads) = start_workers(&settings, engines, recovered.groups)?;
         let desk = Desk::recovered(recovered.orders, recovered.payments);
         let shared = Shared::new(settings, store, workers, desk, listen, io);
-        if let Some(mint) = &shared.settings().mint {
-            let any_day = shared.settings().mint_any_day;
-            shared.give_order_now(mint.clone(), any_day).map_err(StartError::Mint)?;
-        }
-        Ok(Server {
+        let server = Server {
             sampler: Sampler::new(shared.started()),
             alarms: Alarms::default(),
             shared: Arc::new(shared),
             threads,
-        })
+        };
+        match server.give_first_order() {
+            Ok(()) => Ok(server),
+            Err(refused) => {
+                server.stop();
+                Err(StartError::Mint(refused))
+            }
+        }
+    }
+
+    /// The order `start`. After a restart it is known, and goes on.
+    fn give_first_order(&self) -> Result<(), Refused> {
+        let settings = self.shared.settings();
+        let Some(mint) = &settings.mint else { return Ok(()) };
+        self.shared.give_order_now(mint.clone(), settings.mint_any_day).map(|_| ())
     }
 
     /// What the HTTP side needs.
@@ -155,6 +165,8 @@ impl Server {
         self.alarms.check(now, drops(&workers));
         self.shared.set_rates(rates);
         self.shared.collect();
+        self.shared.check_money(&workers);
+        self.alarms.check_groups(&self.shared);
         rates
     }
 
@@ -218,11 +230,14 @@ fn open_for_business(newest: u32) -> Result<(), StartError> {
     Ok(())
 }
 
+/// Workers, and their threads.
+type Running = (Vec<WorkerHandle<AnyLedger>>, Vec<JoinHandle<()>>);
+
 fn start_workers(
     settings: &Settings,
     engines: Vec<MmsgEngine>,
     groups: Vec<(Book, AnyLedger)>,
-) -> Result<(Vec<WorkerHandle<AnyLedger>>, Vec<JoinHandle<()>>), StartError> {
+) -> Result<Running, StartError> {
     use net::Engine as _;
     let wakers: Vec<_> = engines.iter().map(MmsgEngine::waker).collect();
     let handovers = net::mesh(&wakers, RING_DATAGRAMS);

@@ -1,5 +1,6 @@
 //! What the HTTP side, the ticker and the signals share of a running server.
 
+use super::conservation::Checker;
 use super::desk::{Desk, Refused};
 use super::rates::Rates;
 use super::recover::Store;
@@ -24,6 +25,7 @@ pub struct Shared {
     started: Instant,
     desk: Mutex<Desk>,
     rates: Mutex<Rates>,
+    checker: Checker,
 }
 
 impl Shared {
@@ -36,7 +38,17 @@ impl Shared {
         io: IoStats,
     ) -> Shared {
         let (desk, started) = (Mutex::new(desk), Instant::now());
-        Shared { workers, settings, store, listen, io, started, desk, rates: Mutex::default() }
+        Shared {
+            workers,
+            settings,
+            store,
+            listen,
+            io,
+            started,
+            desk,
+            rates: Mutex::default(),
+            checker: Checker::default(),
+        }
     }
 
     /// The addresses that are listened at, with the ports that were really taken.
@@ -59,6 +71,9 @@ impl Shared {
             orders: self.orders(),
             workers: &workers,
             sets,
+            groups: self.groups().collect(),
+            is_memory: matches!(self.store, Store::Memory),
+            conservation: self.checker.last(),
             layout: self.settings.layout,
             io: self.io.clone(),
         })
@@ -72,6 +87,14 @@ impl Shared {
     /// A group whose journal has failed.
     pub fn failed_group(&self) -> Option<u32> {
         self.groups().find(|(_, snapshot)| snapshot.has_failed != 0).map(|(group, _)| group)
+    }
+
+    /// Where a group's journal is kept.
+    pub fn journal_of(&self, group: u32) -> String {
+        match &self.settings.ledger {
+            Some(dir) => dir.join(format!("group-{group}.sqlite")).display().to_string(),
+            None => "memory:".to_owned(),
+        }
     }
 
     /// What the workers published of each group.
@@ -110,6 +133,13 @@ impl Shared {
 
     pub(super) fn started(&self) -> Instant {
         self.started
+    }
+
+    /// Looks whether money is conserved. To be called once a second.
+    pub(super) fn check_money(&self, workers: &[WorkerSnapshot]) {
+        let mut groups: Vec<_> = self.groups().collect();
+        groups.sort_by_key(|(group, _)| *group);
+        self.checker.check(&groups, workers.iter().map(|worker| worker.core.miscounted).sum());
     }
 
     pub(super) fn set_rates(&self, rates: Rates) {

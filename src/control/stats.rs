@@ -1,10 +1,11 @@
 //! `GET /stats.json`: the figures of all workers, added up. Field names are a contract with scripts.
 
+use super::conservation::Conservation;
 use super::orders::OrderReport;
 use super::rates::Rates;
 use crate::set::Drop;
 use crate::telemetry;
-use crate::worker::{SetSnapshot, WorkerSnapshot};
+use crate::worker::{GroupSnapshot, SetSnapshot, WorkerSnapshot};
 use redpkt_proto::steer::Layout;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -48,6 +49,22 @@ pub struct Stats {
     pub shake: ShakeStats,
     /// Opens by outcome.
     pub open: OpenStats,
+    /// Packets that users made for others.
+    pub sends: u64,
+    /// Users that were invited by others to what is left of a packet.
+    pub shares: u64,
+    /// Shares that were claimed.
+    pub grabs: u64,
+    /// Sends, shares and grabs that were refused.
+    pub refused: u64,
+    /// Invitations by what became of them.
+    pub invites: InviteStats,
+    /// Packets whose time was over before they were empty.
+    pub expired: u64,
+    /// What went back from them, in fen.
+    pub returned_fen: u64,
+    /// Answers that could not be made durable.
+    pub outcome_unknown: u64,
     /// Packets in the pools.
     pub pool_packets: u64,
     /// What they hold, in fen.
@@ -56,7 +73,9 @@ pub struct Stats {
     pub load_level: u64,
     /// The ledger.
     pub ledger: LedgerStats,
-    /// Orders to mint.
+    /// The running check that no fen is made or lost.
+    pub conservation: Conservation,
+    /// Orders to make packets.
     pub orders: Vec<OrderReport>,
     /// By SET.
     pub sets: Vec<SetStats>,
@@ -92,14 +111,25 @@ pub struct OpenStats {
     pub fen: u64,
 }
 
+/// Invitations by what became of them.
+#[derive(Debug, Serialize)]
+pub struct InviteStats {
+    /// Pushed to users, each time.
+    pub pushed: u64,
+    /// Without room, and not told.
+    pub lost: u64,
+}
+
 /// The ledger, all groups together.
 #[derive(Debug, Serialize)]
 pub struct LedgerStats {
     /// Rows.
     pub rows: u64,
+    /// Of which are durable.
+    pub durable_rows: u64,
     /// Commits.
     pub commits: u64,
-    /// `ok`; more in groups.
+    /// `ok`, `failed` if a group has, `memory` where nothing is kept.
     pub state: &'static str,
 }
 
@@ -131,6 +161,28 @@ pub struct GroupStats {
     pub sessions: u64,
     /// Packets in the pools.
     pub pool_packets: u64,
+    /// `ok` or `failed`.
+    pub state: &'static str,
+    /// Whether it has failed and `POST /groups/N/rebuild` can put it back to work.
+    pub can_be_rebuilt: bool,
+    /// Rows written.
+    pub rows: u64,
+    /// Of which are durable.
+    pub durable_rows: u64,
+    /// Commits.
+    pub commits: u64,
+    /// Answers that wait for the disk.
+    pub waiting: u64,
+    /// What the house has put in less what it has taken out, in fen.
+    pub house_fen: i64,
+    /// In packets, in fen.
+    pub packets_fen: u64,
+    /// In wallets, in fen.
+    pub wallets_fen: u64,
+    /// Gone to other groups' users, in fen.
+    pub cleared_out_fen: u64,
+    /// Come from other groups' packets, in fen.
+    pub cleared_in_fen: u64,
 }
 
 /// One worker.
@@ -179,6 +231,12 @@ pub struct Sources<'a> {
     pub workers: &'a [WorkerSnapshot],
     /// What was published of each SET.
     pub sets: Vec<(u32, SetSnapshot)>,
+    /// What was published of each group.
+    pub groups: Vec<(u32, GroupSnapshot)>,
+    /// Whether money is gone with the process.
+    pub is_memory: bool,
+    /// The last check of conservation.
+    pub conservation: Conservation,
     /// How SETs are divided.
     pub layout: Layout,
     /// Orders.
@@ -190,7 +248,8 @@ pub struct Sources<'a> {
 impl Stats {
     /// Adds everything up.
     pub fn collect(sources: Sources<'_>) -> Stats {
-        let Sources { uptime_s, rates, workers, mut sets, layout, orders, io } = sources;
+        let Sources { uptime_s, rates, workers, mut sets, layout, orders, io, .. } = sources;
+        let groups = groups(&sets, &sources.groups, layout);
         let sum = |field: fn(&WorkerSnapshot) -> u64| workers.iter().map(field).sum::<u64>();
         sets.sort_by_key(|(set, _)| *set);
         Stats {
@@ -219,16 +278,33 @@ impl Stats {
                 empty: sum(|worker| worker.core.open_empty),
                 fen: sum(|worker| worker.core.open_fen),
             },
+            sends: sum(|worker| worker.core.sends),
+            shares: sum(|worker| worker.core.shares),
+            grabs: sum(|worker| worker.core.grabs),
+            refused: sum(|worker| worker.core.refused),
+            invites: InviteStats {
+                pushed: sum(|worker| worker.core.invites_pushed),
+                lost: sum(|worker| worker.core.invites_lost),
+            },
+            expired: sum(|worker| worker.core.expired),
+            returned_fen: sum(|worker| worker.core.returned_fen),
+            outcome_unknown: sum(|worker| worker.core.outcome_unknown),
             pool_packets: sum(|worker| worker.pool_packets),
             pool_fen: sum(|worker| worker.pool_fen),
             load_level: workers.iter().map(|worker| worker.load_level).max().unwrap_or(0),
             ledger: LedgerStats {
-                rows: sum(|worker| worker.ledger_rows),
-                commits: sum(|worker| worker.ledger_commits),
-                state: "ok",
+                rows: groups.iter().map(|group| group.rows).sum(),
+                durable_rows: groups.iter().map(|group| group.durable_rows).sum(),
+                commits: groups.iter().map(|group| group.commits).sum(),
+                state: match sources.is_memory {
+                    true => "memory",
+                    false if groups.iter().any(|group| group.state != OK) => FAILED,
+                    false => OK,
+                },
             },
+            conservation: sources.conservation,
             orders,
-            groups: groups(&sets, layout),
+            groups,
             sets: sets.iter().map(|(set, snapshot)| SetStats::new(*set, snapshot, layout)).collect(),
             workers: workers.iter().map(WorkerStats::new).collect(),
             io,
@@ -284,9 +360,35 @@ impl WorkerStats {
     }
 }
 
-fn groups(sets: &[(u32, SetSnapshot)], layout: Layout) -> Vec<GroupStats> {
-    let empty = |group| GroupStats { group, worker: group % layout.workers, sessions: 0, pool_packets: 0 };
-    let mut groups: Vec<GroupStats> = (0..layout.groups).map(empty).collect();
+const OK: &str = "ok";
+const FAILED: &str = "failed";
+
+fn groups(
+    sets: &[(u32, SetSnapshot)],
+    published: &[(u32, GroupSnapshot)],
+    layout: Layout,
+) -> Vec<GroupStats> {
+    let mut groups: Vec<GroupStats> = published
+        .iter()
+        .map(|(group, snapshot)| GroupStats {
+            group: *group,
+            worker: group % layout.workers,
+            sessions: 0,
+            pool_packets: 0,
+            state: if snapshot.has_failed == 0 { OK } else { FAILED },
+            can_be_rebuilt: snapshot.can_be_rebuilt != 0,
+            rows: snapshot.rows,
+            durable_rows: snapshot.durable_rows,
+            commits: snapshot.commits,
+            waiting: snapshot.promises,
+            house_fen: snapshot.house_fen,
+            packets_fen: snapshot.packets_fen,
+            wallets_fen: snapshot.wallets_fen,
+            cleared_out_fen: snapshot.cleared_out_fen,
+            cleared_in_fen: snapshot.cleared_in_fen,
+        })
+        .collect();
+    groups.sort_by_key(|group| group.group);
     for (set, snapshot) in sets {
         let group = &mut groups[layout.group_of(*set) as usize];
         group.sessions += snapshot.sessions;
@@ -309,7 +411,8 @@ mod tests {
         };
         let sets: Vec<(u32, SetSnapshot)> = (0..8).map(|set| (set, snapshot(set))).collect();
         let of = |group: &GroupStats| (group.group, group.worker, group.sessions, group.pool_packets);
-        let found: Vec<_> = groups(&sets, layout).iter().map(of).collect();
+        let published: Vec<_> = (0..3).map(|group| (group, GroupSnapshot::default())).collect();
+        let found: Vec<_> = groups(&sets, &published, layout).iter().map(of).collect();
         // 0 + 3 + 6, 1 + 4 + 7, 2 + 5.
         assert_eq!(found, [(0, 0, 9, 90), (1, 1, 12, 120), (2, 0, 7, 70)]);
     }

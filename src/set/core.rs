@@ -4,7 +4,7 @@ use super::book::Book;
 use super::config::Config;
 use super::counters::{Counters, Drop};
 use super::hardware::Hardware;
-use super::links::{Delivery, Links};
+use super::links::{Links, Message};
 use super::mint::Inviting;
 use super::promises::Promises;
 use super::pushes::Pushes;
@@ -68,6 +68,8 @@ pub(super) struct Group<L> {
     pub(super) has_failed: bool,
     /// Rows that were durable when that was last looked at.
     pub(super) durable_rows: u64,
+    /// Whether it was rebuilt and what it owes is not on its way yet; until then its money stands still.
+    pub(super) is_bringing: bool,
     /// Questions of its users that other groups have not answered.
     pub(super) questions_out: usize,
     /// The house packet whose recipients are being invited.
@@ -81,6 +83,7 @@ impl<L: Ledger> Group<L> {
             ledger,
             promises: Promises::new(promises),
             has_failed: false,
+            is_bringing: false,
             durable_rows: 0,
             questions_out: 0,
             inviting: None,
@@ -157,7 +160,7 @@ pub struct Core<L> {
     pub(super) sending: Option<Sending>,
     pub(super) done: ArrayVec<Done, DONE_MAX>,
     /// Of rebuilt groups, to be brought to others.
-    pub(super) owed: VecDeque<Delivery>,
+    pub(super) owed: VecDeque<Message>,
     pub(super) shake_rate: ShakeRate,
     pub(super) counters: Counters,
     pub(super) position_of_set: Vec<u32>,

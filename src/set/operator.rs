@@ -2,7 +2,7 @@
 
 use super::book::{Book, ORDERS_MAX, Order, OrderNote, OrderState};
 use super::core::Core;
-use super::links::Delivery;
+use super::links::Message;
 use super::promises::Promised;
 use super::settle::DoneOutcome;
 use crate::ledger::{Account, Kind, Ledger, Row};
@@ -101,13 +101,15 @@ impl<L: Ledger> Core<L> {
     /// Whether a group has failed and nothing of it is under way any more, so that it can be rebuilt.
     pub fn can_be_rebuilt(&self, group: u32) -> bool {
         let found = self.groups.iter().find(|own| own.book.group() == group);
-        found.is_some_and(|own| own.has_failed && own.questions_out == 0 && own.promises.is_empty())
+        found.is_some_and(|own| {
+            own.has_failed && !own.is_bringing && own.questions_out == 0 && own.promises.is_empty()
+        })
     }
 
     /// Puts a group back to work with what its journal says. Sessions of its users end: they join again and ask what
-    /// became of their requests. `owed` is money that has left the group, for users of others, and may not have come:
-    /// it is brought to them again, in the order of its rows, and taken once.
-    pub fn rebuild(&mut self, book: Book, ledger: L, owed: Vec<Delivery>) {
+    /// became of their requests. `owed` is what it may have failed to bring to others, invitations and money that has
+    /// left it: that is brought again, money in the order of its rows, and taken once.
+    pub fn rebuild(&mut self, book: Book, ledger: L, owed: Vec<Message>, now: Now) {
         let at = self.groups.iter().position(|own| own.book.group() == book.group());
         let at = at.expect("a group is rebuilt on its worker");
         for position in 0..self.sessions.sets() {
@@ -116,8 +118,12 @@ impl<L: Ledger> Core<L> {
             }
         }
         let group = &mut self.groups[at];
-        (group.book, group.ledger, group.has_failed) = (book, ledger, false);
+        let mut old = std::mem::replace(&mut group.book, book);
+        group.book.keep_invites_of(&mut old, self.config.machine, now.wall_s());
+        group.ledger = ledger;
         group.inviting = None;
+        // It decides nothing before all it owes is on its way: what it decides later would overtake that.
+        group.is_bringing = true;
         self.owed.extend(owed);
     }
 }

@@ -27,8 +27,10 @@ pub enum DoneOutcome {
     Full,
     /// Nothing changed: the wallet does not hold that much.
     TooLittleMoney,
-    /// The group's money has stopped. Nothing changed, or the journal tells.
+    /// Nothing changed: the group's money has stopped.
     Failed,
+    /// The group's money has stopped before this was durable: its journal tells whether it is.
+    Unknown,
 }
 
 /// What there is in one group.
@@ -107,7 +109,7 @@ impl<L: Ledger> Core<L> {
                 return self.keep_promise(now, Promised::Decided(unknown), send);
             }
             Promised::Invited(_) => {}
-            Promised::Done { ticket } => return self.tell_done(ticket, DoneOutcome::Failed),
+            Promised::Done { ticket } => return self.tell_done(ticket, DoneOutcome::Unknown),
         }
         true
     }

@@ -8,7 +8,7 @@ use super::snapshot::{GroupSnapshot, SetSnapshot, WorkerSnapshot};
 use crate::ledger::Ledger;
 use crate::net::{self, Datagram, Engine, Handover, RingFull};
 use crate::set::book::{Book, Order, OrderState};
-use crate::set::links::Delivery;
+use crate::set::links::Message;
 use crate::set::{Core, Done, Drop, Job, Payment};
 use crate::telemetry::Published;
 use arrayvec::ArrayVec;
@@ -72,7 +72,7 @@ pub enum Command<L> {
         ticket: u64,
     },
     /// Put a group back to work with what its journal says.
-    Rebuild(Box<(Book, L, Vec<Delivery>)>),
+    Rebuild(Box<(Book, L, Vec<Message>)>),
     /// Answer what is in flight, then end. All workers get the same number, which begins as how many they
     /// are: of those that may still have datagrams for the others.
     Stop(Arc<AtomicUsize>),
@@ -118,6 +118,11 @@ impl<L> WorkerHandle<L> {
         self.commands.push(command).map_err(|_| WorkerHangs)?;
         self.waker.wake();
         Ok(())
+    }
+
+    /// Wakes it.
+    pub fn waker(&self) -> net::Waker {
+        self.waker.clone()
     }
 
     /// What it published last.
@@ -207,6 +212,7 @@ where
             load: Load::default(),
             snapshot: WorkerSnapshot::default(),
             published_ns: 0,
+            publications: 0,
             stopping: None,
         };
         if catch_unwind(AssertUnwindSafe(|| worker.run())).is_err() {
@@ -241,6 +247,7 @@ pub struct Worker<E, L> {
     load: Load,
     snapshot: WorkerSnapshot,
     published_ns: u64,
+    publications: u64,
     stopping: Option<Stopping>,
 }
 
@@ -360,7 +367,10 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
                 self.core.set_order_state(number, state, ticket, now);
             }
             Command::Pay { payment, ticket } => self.core.pay(&payment, ticket, now),
-            Command::Rebuild(group) => self.core.rebuild(group.0, group.1, group.2),
+            Command::Rebuild(group) => {
+                let (book, ledger, owed) = *group;
+                self.core.rebuild(book, ledger, owed, now);
+            }
             Command::Stop(busy) => self.stopping = Some(Stopping { since_ns: None, busy, is_dry: false }),
         }
     }
@@ -385,6 +395,7 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
 
     fn publish(&mut self, now: Now) {
         self.published_ns = now.mono_ns;
+        self.publications += 1;
         self.clock.discipline();
         let snapshot = &mut self.snapshot;
         snapshot.core = *self.core.counters();
@@ -409,7 +420,7 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
             snapshot.ledger_rows += group.rows;
             snapshot.ledger_commits += group.commits;
             let can_be_rebuilt = self.core.can_be_rebuilt(group.group);
-            published.store(&GroupSnapshot::of(&group, can_be_rebuilt));
+            published.store(&GroupSnapshot::of(&group, can_be_rebuilt, self.publications));
         }
         snapshot.cpu_ns = net::affinity::thread_cpu_ns();
         snapshot.orders.iter_mut().for_each(|order| *order = [0; 4]);

@@ -60,6 +60,8 @@ pub struct SetSnapshot {
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct GroupSnapshot {
+    /// How often this was published: two publications later is surely newer than what is read now.
+    pub publications: u64,
     /// Whether its money has stopped: 0 or 1.
     pub has_failed: u64,
     /// Whether it has, and nothing of it is under way, so that it can be rebuilt: 0 or 1.
@@ -86,9 +88,10 @@ pub struct GroupSnapshot {
 
 impl GroupSnapshot {
     /// What a core tells of one of its groups.
-    pub fn of(group: &set::GroupStats, can_be_rebuilt: bool) -> GroupSnapshot {
+    pub fn of(group: &set::GroupStats, can_be_rebuilt: bool, publications: u64) -> GroupSnapshot {
         let set::GroupStats { has_failed, rows, durable_rows, commits, promises, totals, .. } = *group;
         GroupSnapshot {
+            publications,
             has_failed: has_failed.into(),
             can_be_rebuilt: can_be_rebuilt.into(),
             rows,

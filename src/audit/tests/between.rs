@@ -101,8 +101,10 @@ fn told() {
         (17, one, req, 0, false),
         (17, one, 9_999, 11, false),
         (21, one, req, 0, false),
-        (21, one, 9_999, 0, false),
-        (20, one, 9_999, 0, false),
+        (21, one, 9_999, 0, true),
+        (21, user(1, 3), 9_999, 0, false),
+        (20, one, 9_999, 0, true),
+        (20, user(1, 7), 9_999, 0, false),
         (17, user(1, 3), 9_999, 1, false),
         (22, one, 9_999, 10, false),
     ] {

@@ -78,8 +78,7 @@ impl History {
             owed: vec![vec![Default::default(); GROUPS as usize]; GROUPS as usize],
             paid: 0,
         };
-        history.book.order(1, r#"{"id":"start","mint":{"total":100000,"fen":"1..100000"}}"#);
-        history.book.order(2, r#"{"id":"house","send":{"total":100000,"fen":"1..100000"}}"#);
+        history.book.order(1, r#"{"state":"running"}"#);
         (0..steps).for_each(|_| history.step());
         if seed.is_multiple_of(2) {
             history.expire();
@@ -194,9 +193,9 @@ impl History {
         let other = self.any_user();
         let Some(at) = self.any_packet() else { return };
         let packet = &mut self.packets[at];
-        let Some(holder) = packet.holders.iter().find(|holder| **holder != other).copied() else { return };
+        let Some(member) = packet.members.iter().find(|member| **member != other).copied() else { return };
         packet.members.push(other);
-        self.book.share(holder, packet.id, other);
+        self.book.share(member, packet.id, other);
     }
 
     fn grab(&mut self) {

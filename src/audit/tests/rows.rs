@@ -8,8 +8,8 @@ use crate::ledger::{Account, Kind, Terms};
 pub fn good() -> Book {
     let (anna, bert, cleo) = (user(0, 0), user(1, 0), user(0, 1));
     let mut book = Book::new();
-    book.order(1, r#"{"id":"start","mint":{"rate":200,"total":10,"fen":"1..200"}}"#);
-    book.order(2, r#"{"id":"house","send":{"total":4000,"fen":"30..90"}}"#);
+    book.order(1, r#"{"taken":{"id":"start","what":"mint","rate_per_s":200,"total":10,"fen_min":1,"fen_max":200,"shares":1,"equal":false,"at_wall_ms":0,"budget_fen":400}}"#);
+    book.order(2, r#"{"taken":{"id":"house","what":{"send":{"recipients":2}},"rate_per_s":1,"total":4000,"fen_min":30,"fen_max":90,"shares":2,"equal":false,"at_wall_ms":0,"budget_fen":0}}"#);
     book.deposit(anna, 1_000, "d1");
     let won = book.mint(0, 10, terms(1, false));
     book.win(anna, won);
@@ -24,7 +24,7 @@ pub fn good() -> Book {
     let house = book.house_send(1, 60, terms(2, false), &[anna, bert]);
     book.open(bert, house, 35);
     book.open(anna, house, 25);
-    book.order(1, r#"{"id":"start","state":"paused"}"#);
+    book.order(1, r#"{"state":"paused"}"#);
     book.withdraw(anna, 500, "w1");
     book.mint(3, 7, terms(1, false));
     book.expire(0);
@@ -152,8 +152,9 @@ fn made_and_terms() {
     breaks(Rule::Made, &book);
     for (shares, fen) in [(0, 5), (501, 1_000), (6, 5)] {
         let mut book = good();
-        book.mint(0, 5, terms(shares, false));
-        book.last(0).fen = fen.min(200);
+        book.mint(0, fen, terms(shares, false));
+        // Of an order that nobody has heard of.
+        book.last(0).req = 9;
         breaks(Rule::Terms, &book);
     }
 }
@@ -174,13 +175,25 @@ fn orders() {
         book.last(1).other = place;
         breaks(Rule::Order, &book);
     }
+    // Other shares than were ordered, and more than the budget in all groups together.
+    for cut in [terms(2, false), terms(1, true)] {
+        let mut book = good();
+        book.mint(1, 5, cut);
+        breaks(Rule::Order, &book);
+    }
+    for (more, fits) in [(183, true), (184, false)] {
+        let mut book = good();
+        book.mint(0, 200, terms(1, false));
+        book.mint(1, more, terms(1, false));
+        assert_eq!(book.broken(), if fits { vec![] } else { vec![("order", 1)] });
+    }
     let mut book = good();
     book.row(0, row(Kind::Order, Account::House), None);
     breaks(Rule::Order, &book);
     // What cannot be read is not checked.
     let mut book = Book::new();
     book.order(1, "no JSON");
-    book.order(1, r#"{"mint":{"total":"many","fen":[1]}}"#);
+    book.order(1, r#"{"taken":{"total":"many"}}"#);
     book.mint(0, 5, terms(1, false));
     assert!(book.audit().ok);
 }

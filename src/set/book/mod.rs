@@ -175,6 +175,19 @@ impl Book {
         })
     }
 
+    /// Takes over what users of this group were invited to from the book that this one takes the place of: most of it
+    /// is of other groups' packets, and stands in no row here.
+    pub fn keep_invites_of(&mut self, old: &mut Book, machine: u16, wall_s: u64) {
+        for (set, old) in self.sets.iter_mut().zip(&mut old.sets) {
+            std::mem::swap(&mut set.invites, &mut old.invites);
+        }
+        let own: Vec<Invitation> =
+            self.invitations(machine).filter(|what| self.has_user(what.user)).collect();
+        for invitation in own {
+            let _ = self.set_of_user(invitation.user).invites.add(invitation, wall_s);
+        }
+    }
+
     /// The group of a user.
     pub fn group_of_user(&self, user: u64) -> u32 {
         self.layout.group_of(self.layout.set_of(user))

@@ -174,7 +174,8 @@ impl<L: Ledger> Core<L> {
     pub(in crate::set) fn take_delivery(&mut self, now: Now, delivery: &Delivery) -> bool {
         let at = self.group_of_user(delivery.user);
         let group = &mut self.groups[at];
-        if group.has_failed || delivery.row <= group.book.delivered(delivery.group) {
+        let takes_none = group.has_failed && !group.is_bringing;
+        if takes_none || delivery.row <= group.book.delivered(delivery.group) {
             return true;
         }
         if !group.has_room(1, 0) {
@@ -184,20 +185,29 @@ impl<L: Ledger> Core<L> {
         true
     }
 
-    /// Brings money that a rebuilt group owes to the groups of its users, as far as there is room.
+    /// Brings what a rebuilt group owes to the groups of its users, as far as there is room; then it works again.
     pub(in crate::set) fn bring_owed(&mut self, now: Now) {
-        while let Some(delivery) = self.owed.front().copied() {
+        while let Some(message) = self.owed.front().copied() {
+            let user = match &message {
+                Message::Invited(invitation) => invitation.user,
+                Message::Delivery(delivery) => delivery.user,
+                Message::Question(_) | Message::Decided(_) => unreachable!("these are not owed"),
+            };
             let layout = &self.config.layout;
-            let worker = layout.worker_of(layout.set_of(delivery.user));
-            let is_taken = if worker == self.config.worker {
-                self.take_delivery(now, &delivery)
-            } else {
-                self.links.tell(worker, Message::Delivery(delivery))
+            let worker = layout.worker_of(layout.set_of(user));
+            let is_taken = match message {
+                _ if worker != self.config.worker => self.links.tell(worker, message),
+                Message::Invited(invitation) => self.invited(now, invitation),
+                Message::Delivery(delivery) => self.take_delivery(now, &delivery),
+                Message::Question(_) | Message::Decided(_) => true,
             };
             if !is_taken {
                 return;
             }
             self.owed.pop_front();
+        }
+        for group in self.groups.iter_mut().filter(|group| group.is_bringing) {
+            (group.is_bringing, group.has_failed) = (false, group.ledger.has_failed());
         }
     }
 
