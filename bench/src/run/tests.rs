@@ -36,7 +36,9 @@ fn server_with(sessions: u64, mint: Option<Order>) -> Server {
         keys: keys(1),
         key_file: "none".into(),
         http: None,
+        ledger: None,
         mint,
+        mint_any_day: false,
         json_lines: false,
     })
     .unwrap()
