@@ -84,7 +84,7 @@ impl Shared {
         if group >= groups {
             return Err(RebuildError::NoSuchGroup(groups - 1));
         }
-        let Store::Sqlite(directory) = self.store() else { return Err(RebuildError::Memory) };
+        let Store::Sqlite(directory, _) = self.store() else { return Err(RebuildError::Memory) };
         if !lock(self.desk()).begin_rebuilding(group) {
             return Err(RebuildError::Busy);
         }

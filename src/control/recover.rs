@@ -69,18 +69,8 @@ impl RecoverError {
 pub enum Store {
     /// Nowhere beyond the process.
     Memory,
-    /// In journals on disk.
-    Sqlite(Directory),
-}
-
-/// Rows that may wait for their commits, in all groups together. A ring is held ready for them.
-const ROWS_WAITING_MAX: usize = 524_288;
-
-/// How a journal of a server with so many groups is run.
-pub fn journal_options(groups: u32) -> JournalOptions {
-    let default = JournalOptions::default();
-    let rows_waiting_max = (ROWS_WAITING_MAX / groups as usize).clamp(4_096, default.rows_waiting_max);
-    JournalOptions { rows_waiting_max, ..default }
+    /// In journals on disk, which are run so.
+    Sqlite(Directory, JournalOptions),
 }
 
 impl Store {
@@ -92,15 +82,14 @@ impl Store {
         };
         let layout = settings.layout;
         let identity = Identity { machine: settings.machine, sets: layout.sets, groups: layout.groups };
-        Ok(Store::Sqlite(Directory::open(dir, identity, now_wall_ms)?))
+        Ok(Store::Sqlite(Directory::open(dir, identity, now_wall_ms)?, settings.journal_options()))
     }
 
     /// The ledger of a group, to be written on after `tip`. It wakes its worker when rows are durable.
     pub fn ledger(&self, group: u32, tip: Option<Tip>, waker: Waker) -> Result<AnyLedger, LedgerError> {
         match (self, tip) {
-            (Store::Sqlite(directory), Some(tip)) => {
-                let options = journal_options(directory.identity().groups);
-                Ok(AnyLedger::Journal(directory.journal(group, tip, options, move || waker.wake())?))
+            (Store::Sqlite(directory, options), Some(tip)) => {
+                Ok(AnyLedger::Journal(directory.journal(group, tip, *options, move || waker.wake())?))
             }
             _ => Ok(AnyLedger::Memory(Memory::default())),
         }
@@ -210,7 +199,7 @@ pub fn recover(
             let groups = 0..settings.layout.groups;
             (groups.map(|group| empty(settings, group, &mut rng)).collect::<Vec<_>>(), Vec::new())
         }
-        Store::Sqlite(directory) => read_all(settings, directory, &rngs)?,
+        Store::Sqlite(directory, _) => read_all(settings, directory, &rngs)?,
     };
     let orders = Orders::of_books(&reads.iter().map(|read| &read.book)).map_err(RecoverError::Orders)?;
     let on_its_way = on_its_way(&reads, &readers)?;
@@ -237,7 +226,7 @@ pub fn recover(
 
 fn report(start: Instant, store: &Store, reads: &[Read]) {
     let rows: u64 = reads.iter().filter_map(|read| read.tip).map(|tip| tip.rows).sum();
-    if rows > 0 && matches!(store, Store::Sqlite(_)) {
+    if rows > 0 && matches!(store, Store::Sqlite(..)) {
         let (packets, users): (u64, u64) =
             reads.iter().fold((0, 0), |sum, read| (sum.0 + read.packets, sum.1 + read.accounts));
         let seconds = format!("{:.1}", start.elapsed().as_secs_f64());

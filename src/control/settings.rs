@@ -1,5 +1,6 @@
 //! What a server is started with, checked.
 
+use crate::ledger::sqlite::JournalOptions;
 use crate::set::book::Order;
 use crate::set::{Capacity, Config};
 use crate::worker::Idle;
@@ -68,6 +69,12 @@ pub struct Totals {
 /// signed 64-bit column of a ledger holds every one of them.
 pub const FEN_IN_ALL_MAX: u128 = i64::MAX as u128;
 
+/// Rows that may wait for their commits, in all groups together: a ring is held ready for them.
+const ROWS_WAITING_MAX: usize = 524_288;
+
+/// Bytes of a row that waits.
+const ROW_BYTES: u64 = 112;
+
 /// Answers that may wait for the disk in each group.
 const PROMISES_PER_GROUP: usize = 16_384;
 
@@ -93,8 +100,17 @@ impl Settings {
         }
     }
 
-    /// Bytes that the cores of all workers take.
+    /// How each journal is run.
+    pub fn journal_options(&self) -> JournalOptions {
+        let default = JournalOptions::default();
+        let share = ROWS_WAITING_MAX / self.layout.groups as usize;
+        JournalOptions { rows_waiting_max: share.clamp(4_096, default.rows_waiting_max), ..default }
+    }
+
+    /// Bytes that the cores of all workers take, and the rings to the journals.
     pub fn bytes(&self) -> u64 {
-        (0..self.layout.workers).map(|worker| self.core_config(worker).bytes() as u64).sum()
+        let cores: u64 = (0..self.layout.workers).map(|worker| self.core_config(worker).bytes() as u64).sum();
+        let rows = self.ledger.as_ref().map_or(0, |_| self.journal_options().rows_waiting_max as u64);
+        cores + rows * ROW_BYTES * u64::from(self.layout.groups)
     }
 }

@@ -1,15 +1,19 @@
 //! Whole servers on a ledger on disk: what was ordered and paid goes on after a restart.
 
 use super::{RebuildError, Refused, Server, Settings, Shared, StartError, Totals};
-use crate::set::Payment;
-use crate::set::book::{Order, OrderState};
+use crate::ledger::sqlite::{Directory, Identity, Reader};
+use crate::ledger::{Account, Kind, Row, Terms};
+use crate::set::book::{Order, OrderNote, OrderState};
+use crate::set::{Payment, order_row};
 use crate::worker::Idle;
 use rand::SeedableRng as _;
+use redpkt_proto::Now;
+use redpkt_proto::body::PacketId;
 use redpkt_proto::keyring::KeyRing;
 use redpkt_proto::steer::Layout;
 use std::future::Future;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 fn settings(dir: &Path, workers: u32) -> Settings {
     Settings {
@@ -197,4 +201,92 @@ fn a_group_whose_journal_fails_is_rebuilt_while_the_others_go_on() {
     let server = Server::start(settings(dir.path(), 3)).unwrap();
     assert_eq!(wait(server.shared().pay(&deposit("during", user, 7))), Ok(false));
     server.stop();
+}
+
+fn now() -> Now {
+    let wall_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u64;
+    Now { mono_ns: 0, wall_ms }
+}
+
+/// A ledger in which a user of group 1 has opened two packets of group 0, in a session with this number, and
+/// the server was killed before the money came.
+fn killed_in_between(dir: &Path, session: u32) -> u64 {
+    let Settings { layout, machine, .. } = settings(dir, 1);
+    let user = (1..).find(|user| layout.group_of(layout.set_of(*user)) == 1).unwrap();
+    let identity = Identity { machine, sets: layout.sets, groups: layout.groups };
+    let ledger = Directory::open(dir, identity, now().wall_ms).unwrap();
+    let order = OrderNote::Taken(Order::mint("start", 1_000_000, 30, (5, 5)));
+    let note = serde_json::to_string(&order).unwrap();
+    let order = order_row(1, now().wall_ms);
+    let mut rows = vec![(order, Some(note.as_str()))];
+    let terms = Terms { shares: 1, equal: false, expiry_s: (now().wall_s() + 3_600) as u32 };
+    for set in [0, 3] {
+        let packet = PacketId { machine, set, number: 1 }.to_u64();
+        let (credit, other) = (Account::Packet(packet), u64::from(set));
+        let mint = Row {
+            kind: Kind::Mint,
+            credit,
+            fen: 5,
+            packet,
+            req: 1,
+            other,
+            detail: terms.to_detail(),
+            ..order
+        };
+        let req = u64::from(session) << 32 | u64::from(set + 1);
+        let (debit, credit) = (credit, Account::Clearing(1));
+        let win = Row {
+            kind: Kind::Win,
+            debit,
+            credit: debit,
+            fen: 0,
+            packet,
+            user,
+            req,
+            other: 0,
+            detail: 0,
+            ..order
+        };
+        let open = Row { kind: Kind::Open, credit, fen: 5, req: req + 10, ..win };
+        rows.extend([(mint, None), (win, None), (open, None)]);
+    }
+    let mut writer = ledger.writer(0, ledger.found()[0].tip).unwrap();
+    writer.commit(rows.iter().map(|(row, note)| (row, *note))).unwrap();
+    user
+}
+
+/// Expect: money that had left one group and not come to the other comes at the start, once; the order that only one
+/// group had written goes on in all.
+#[test]
+fn money_on_its_way_comes_at_the_start_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let user = killed_in_between(dir.path(), 1_000);
+    for start in 1..=2 {
+        let mut server = Server::start(settings(dir.path(), 2)).unwrap();
+        until_done(server.shared(), 0);
+        std::thread::sleep(PUBLISHED_AFTER);
+        server.sample();
+        let found = server.shared().stats().conservation;
+        assert_eq!((found.ok, found.wallets_fen, found.on_its_way_fen), (true, 10, 0), "start {start}");
+        assert_eq!((found.house_fen, server.shared().order(0).minted), (150, 30), "start {start}");
+        server.stop();
+    }
+    let mut delivered = Vec::new();
+    let mut reader = Reader::open(dir.path(), 1).unwrap();
+    reader
+        .read::<crate::ledger::sqlite::LedgerError>(|_, row, _| {
+            delivered.extend((row.kind == Kind::Deliver).then_some((row.user, row.fen, row.other)));
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(delivered, [(user, 5, 4), (user, 5, 7)]);
+}
+
+/// Expect: with a clock behind the sessions in the ledger their numbers would come again: refused, and said.
+#[test]
+fn a_clock_behind_the_ledger_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    killed_in_between(dir.path(), now().session_number() + 400);
+    let error = Server::start(settings(dir.path(), 1)).err().expect("it is refused");
+    assert!(!error.is_usage() && error.to_string().contains("behind the ledger"), "{error}");
 }
