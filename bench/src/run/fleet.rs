@@ -125,7 +125,8 @@ impl Fleet {
         };
         let host = Host::read();
         self.warn_before(options, &mut |warning| warn(warning, progress));
-        let server_before = match &options.http {
+        let compared = options.http.as_ref().filter(|_| !options.persists);
+        let server_before = match compared {
             None => None,
             Some(url) => {
                 Some(ServerSide::read(url).map_err(|why| Failure::machine(format!("--http {why}")))?)
@@ -152,7 +153,7 @@ impl Fleet {
         let (sent, received) = gathered.packets();
         let kernel = KernelCheck::new(kernel, sent, received, self.place);
         let alone = if options.hosts == 1 { Alone::Yes } else { Alone::No };
-        let server = match (&options.http, server_before) {
+        let server = match (compared, server_before) {
             (Some(url), Some(before)) => match gathered.read_server(url, &before) {
                 Ok(server) => Some((server, alone)),
                 Err(why) => return Err(Failure::check(format!("--http {why}"))),
@@ -188,6 +189,7 @@ impl Fleet {
             start_ns: now_ns + (start_unix_ns - server_now_ns),
             mix: options.mix,
             keeps_misses: options.tally_misses,
+            stop: options.stop.clone(),
             // A shake at the end, its open, and some.
             drain_ns: 2 * options.deadline.as_nanos() as u64 + 1_000_000_000,
             linger_ns: if options.mix.invites() || options.order.is_some() {
@@ -198,7 +200,7 @@ impl Fleet {
         };
         for thread in &self.threads {
             // One that has ended is noticed when its messages are waited for.
-            let _ = thread.commands.send(Command::Measure(measure));
+            let _ = thread.commands.send(Command::Measure(measure.clone()));
         }
     }
 

@@ -12,6 +12,8 @@ use hdrhistogram::Histogram;
 use redpkt::net::affinity::{precise_timers, thread_cpu_ns};
 use redpkt::net::client::{ClientCounters, ClientSockets};
 use redpkt_proto::Now;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::Duration;
 
@@ -36,7 +38,7 @@ pub enum Command {
 }
 
 /// One run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Measure {
     pub plan: Plan,
     /// The beginning on our monotonic clock.
@@ -48,6 +50,14 @@ pub struct Measure {
     /// How long nobody must have been invited, or asked for anything but luck, before the run is over: what one
     /// user does can invite another.
     pub linger_ns: u64,
+    /// Ends the shots before their time when it is set.
+    pub stop: Option<Arc<AtomicBool>>,
+}
+
+impl Measure {
+    fn is_stopped(&self) -> bool {
+        self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed))
+    }
 }
 
 /// What a thread tells.
@@ -221,6 +231,10 @@ impl Generator {
             let now = self.clock.now();
             seconds.close_until(now, self.sockets.counters(), &mut self.crowd.book, messages);
             if now.mono_ns >= end_ns && (next.is_none() || now.mono_ns >= end_ns + GRACE_NS) {
+                break;
+            }
+            if measure.is_stopped() {
+                next = None;
                 break;
             }
             let mut fired = 0;

@@ -47,6 +47,7 @@ mod wheel;
 
 pub use args::RunArgs;
 pub use console::{Console, summary};
+pub use deposit::deposit;
 pub use fleet::Fleet;
 pub use habits::SendHabit;
 pub use host::Host;
@@ -100,7 +101,7 @@ pub enum Progress {
 /// [`Report::check`].
 pub fn execute(options: &RunOptions, progress: &mut dyn FnMut(Progress)) -> Result<Report, Failure> {
     options.check()?;
-    deposit::deposit(options, progress)?;
+    deposit(options, progress)?;
     let mut fleet = Fleet::join(options, progress)?;
     fleet.measure(options, progress)
 }
