@@ -23,6 +23,7 @@ use redpkt::net::client::ClientSockets;
 use redpkt_proto::client::Config;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -45,6 +46,7 @@ pub struct Fleet {
     clock_samples: ClockSamples,
     joins: Joins,
     place: Place,
+    invites: Arc<AtomicU64>,
     /// Stops when the threads have.
     _relay: Option<Relay>,
 }
@@ -91,10 +93,12 @@ impl Fleet {
             clock_samples: ClockSamples::default(),
             joins: Joins::default(),
             place,
+            invites: Arc::default(),
             _relay: relay,
         };
         for thread in 0..options.threads {
-            let started = start_thread(options, target, thread, clock, sender.clone())?;
+            let invites = Arc::clone(&fleet.invites);
+            let started = start_thread(options, target, thread, clock, invites, sender.clone())?;
             fleet.threads.push(started);
         }
         Ok(fleet)
@@ -171,6 +175,11 @@ impl Fleet {
         Ok(report)
     }
 
+    /// Invitations that have come so far, those that came again among them.
+    pub fn invites(&self) -> u64 {
+        self.invites.load(Ordering::Relaxed)
+    }
+
     /// Tells all threads when and how to begin.
     fn begin(&self, options: &RunOptions) {
         let now_ns = self.clock.now().mono_ns;
@@ -188,6 +197,7 @@ impl Fleet {
             },
             start_ns: now_ns + (start_unix_ns - server_now_ns),
             mix: options.mix,
+            idle_set: options.idle_set,
             keeps_misses: options.tally_misses,
             stop: options.stop.clone(),
             // A shake at the end, its open, and some.
@@ -254,6 +264,7 @@ fn start_thread(
     target: SocketAddr,
     thread: u32,
     clock: Clock,
+    invites: Arc<AtomicU64>,
     messages: Sender<Message>,
 ) -> Result<Thread, Failure> {
     let sockets = part_of(options.source_ports, thread, options.threads);
@@ -278,6 +289,7 @@ fn start_thread(
         send: options.send,
         deposit_fen: options.deposit_fen,
         persists: options.persists,
+        acts_at_shots: options.acts_at_shots,
         users: (options.first_user, options.users),
     };
     let (frames, spin) = (options.frames_per_datagram, options.spin);
@@ -290,7 +302,8 @@ fn start_thread(
         {
             eprintln!("redpkt-bench: --cores: core {core}: {error}; left to the kernel");
         }
-        let crowd = Crowd::new(share, tickets, Arc::new(config), Habits::new(habits), clock.now(), rng);
+        let crowd =
+            Crowd::new(share, tickets, Arc::new(config), Habits::new(habits), invites, clock.now(), rng);
         let generator = Generator {
             thread: thread as usize,
             clock,

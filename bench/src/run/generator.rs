@@ -5,6 +5,7 @@ use super::clock::{Clock, ClockSamples};
 use super::counts::Counts;
 use super::crowd::{Crowd, JoinState};
 use super::mix::Mix;
+use super::options::IdleSet;
 use super::schedule::{Plan, Schedule, Turns};
 use super::tally::Row;
 use super::totals::Totals;
@@ -44,6 +45,7 @@ pub struct Measure {
     /// The beginning on our monotonic clock.
     pub start_ns: u64,
     pub mix: Mix,
+    pub idle_set: Option<IdleSet>,
     pub keeps_misses: bool,
     /// How long the last answers are waited for.
     pub drain_ns: u64,
@@ -194,7 +196,7 @@ impl Generator {
         let (sockets_before, cpu_before_ns) = (self.sockets.counters(), thread_cpu_ns());
         let mut seconds = Seconds::new(measure, sockets_before);
         self.crowd.book = Book::new(rows(&measure.plan), measure.keeps_misses);
-        self.crowd.begin(&measure.mix, self.clock.now());
+        self.crowd.begin(&measure.mix, measure.idle_set, self.clock.now());
         let shots_due = self.shoot(measure, &mut seconds, messages);
         let sockets_in_time = since(&self.sockets.counters(), &sockets_before);
         self.drain(measure, messages);

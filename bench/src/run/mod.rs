@@ -53,7 +53,7 @@ pub use habits::SendHabit;
 pub use host::Host;
 pub use kernel::{KernelCheck, UdpCounters};
 pub use mix::Mix;
-pub use options::RunOptions;
+pub use options::{IdleSet, RunOptions};
 pub use order::OrderFound;
 pub use outcomes::{Invites, Opens, Requests, Shakes};
 pub use output::Outputs;
