@@ -1,7 +1,8 @@
 //! Load clients, comparisons and the demo for redpkt.
 //!
 //! Servers are started as child processes by executing this program itself with a hidden `serve`, so no
-//! other binary is needed, a server can be killed, and its CPU is its own.
+//! other binary is needed, a server can be killed, and its CPU is its own. Ledgers are audited alike, by a hidden
+//! `audit`.
 
 #![forbid(unsafe_code)]
 
@@ -9,6 +10,7 @@ pub mod child;
 pub mod demo;
 pub mod echo;
 pub mod floor;
+pub mod http;
 pub mod knee;
 pub mod relay;
 pub mod run;
@@ -47,7 +49,7 @@ enum Command {
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     child::follow_parent();
     let args: Vec<OsString> = args.into_iter().collect();
-    if args.get(1).is_some_and(|command| command == "serve") {
+    if args.get(1).is_some_and(|command| command == "serve" || command == "audit") {
         return redpkt::cli::main(args);
     }
     let result = match Cli::parse_from(args).command {

@@ -27,6 +27,11 @@ impl Failure {
         Failure { code: 3, message: message.to_string() }
     }
 
+    /// The exit code.
+    pub fn code(&self) -> u8 {
+        self.code
+    }
+
     /// Prints the line, and gives the exit code.
     pub fn report(&self, program: &str) -> ExitCode {
         // Nobody may be reading: the exit code says it too.

@@ -1,6 +1,7 @@
 //! Key files and tickets.
 
 use super::lines::print_result;
+use super::out_file::{directory, sync_directory};
 use super::parse::parse_seconds;
 use super::{Failure, secret_file};
 use crate::control::os_seeded_rng;
@@ -110,15 +111,6 @@ fn beside(path: &Path, ring: &KeyRing) -> io::Result<NamedTempFile> {
     file.write_all(ring.to_text().as_bytes())?;
     file.as_file().sync_all()?;
     Ok(file)
-}
-
-/// Puts a new name on the disk.
-fn sync_directory(path: &Path) -> io::Result<()> {
-    File::open(directory(path))?.sync_all()
-}
-
-fn directory(path: &Path) -> &Path {
-    path.parent().filter(|directory| *directory != Path::new("")).unwrap_or(Path::new("."))
 }
 
 /// Prints a ticket.

@@ -2,12 +2,17 @@
 
 #![forbid(unsafe_code)]
 
+mod audit;
 mod config_file;
+mod export;
 mod failure;
 mod keys;
 mod ledger;
+mod ledger_dir;
 mod lines;
+mod out_file;
 mod parse;
+mod reading;
 mod secret_file;
 mod serve;
 mod serve_options;
@@ -37,6 +42,10 @@ enum Command {
     Keygen(keys::KeygenArgs),
     /// Make a ticket: the right of one user to join
     Ticket(keys::TicketArgs),
+    /// Prove every rule on money, and what clients were told
+    Audit(audit::AuditArgs),
+    /// Write a ledger into one SQLite file or a CSV file, to ask questions of
+    Export(export::ExportArgs),
     /// Copy a ledger, also that of a running server
     Backup(ledger::BackupArgs),
 }
@@ -60,6 +69,8 @@ fn run(args: Vec<OsString>) -> Result<(), Failure> {
         Command::Serve(args) => serve::run(*args),
         Command::Keygen(args) => keys::keygen(&args),
         Command::Ticket(args) => keys::ticket(&args),
+        Command::Audit(args) => audit::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Backup(args) => ledger::backup(&args),
     }
 }

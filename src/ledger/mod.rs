@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod any;
+pub mod csv;
 mod memory;
 mod row;
 mod simulated;

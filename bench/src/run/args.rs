@@ -1,11 +1,14 @@
 //! The command line of `run`.
 
+use super::habits::SendHabit;
+use super::mix::Mix;
 use super::options::RunOptions;
 use super::output::Outputs;
 use super::schedule::{Arrivals, Rate};
 use crate::relay::ImpairmentArgs;
 use clap::Args;
-use redpkt::cli::{Cores, Failure, parse_cores, read_key_file};
+use redpkt::cli::{Cores, Failure, parse_cores, parse_fen_range, read_key_file};
+use redpkt_proto::SEND_FEN_MAX;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,6 +19,18 @@ use std::time::Duration;
   redpkt-bench run --target 127.0.0.1:7100 --key redpkt.key --users 100000 --qps 30000
   redpkt-bench run --target 10.0.0.1:7100 --key redpkt.key --users 1000000 --qps 60000 --duration 60s --hosts 1/2 --align 60s
   redpkt-bench run --target 127.0.0.1:7100 --key redpkt.key --users 1000 --qps 2000 --loss 20% --json report.json
+  redpkt-bench run --target 127.0.0.1:7100 --key redpkt.key --users 10000 --qps 5000 --http http://127.0.0.1:7101 \\
+      --deposit 10000 --mix shake=90,send=5,balance=3,history=2,grab=50%,share=10% --tally clients.jsonl
+
+What users do (--mix). At each shot they shake, send, ask for their balance or for the newest entry of their
+history, by the weights shake=, send=, balance= and history=; who knows of too little money for a send shakes
+instead. They open the share open= of what they win and are invited to. Of what they are invited to, they grab
+the share grab= before that, and share the share share= with one more user. The share again= of the packets they
+have opened is opened once more, which must tell the same amount.
+
+Packets of the house (--order) beside shakes: exits with 1 unless all are found and opened to the last fen.
+  redpkt-bench run --target 127.0.0.1:7100 --key redpkt.key --http http://127.0.0.1:7101 --users 100000 \\
+      --qps 60000 --duration 105s --order 'rate=200&total=20000&recipients=3&shares=3&fen=3..300'
 
 Several hosts (--hosts I/N) share the users of one rate without talking: their clocks must be right, and
 --align as long as their joins differ. Exit codes: 0 done, 1 the check failed, 2 an option is wrong,
@@ -42,10 +57,28 @@ pub struct RunArgs {
     /// How long, such as 10s or 5m
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
     duration: Duration,
-    /// What users do: shake=1, and open= the share of wins that are opened, such as 0, 0.5 or 100%
-    #[arg(long, value_name = "OP=SHARE,...", default_value = "shake=1,open=1", value_parser = parse_mix)]
+    /// What users do, as in --mix shake=90,send=5,open=1; see below
+    #[arg(long, value_name = "OP=NUMBER,...", default_value = "shake=1,open=1", value_parser = Mix::parse)]
     mix: Mix,
-    /// Shakes in each datagram, all of one user
+    /// Recipients of each packet that users send
+    #[arg(long, value_name = "K", default_value_t = SendHabit::default().recipients)]
+    send_recipients: u32,
+    /// Its shares [default: one for each recipient]
+    #[arg(long, value_name = "N")]
+    send_shares: Option<u8>,
+    /// What is in it, in fen
+    #[arg(long, value_name = "MIN..MAX", default_value = "10..200", value_parser = parse_fen_range)]
+    send_fen: (u64, u64),
+    /// How many of these packets have equal shares, the others random ones
+    #[arg(long, value_name = "SHARE", default_value = "50%", value_parser = parse_share)]
+    send_equal: f64,
+    /// Pay so much to each user before the run, once on one ledger; needs --http
+    #[arg(long, value_name = "FEN", default_value_t = 0)]
+    deposit: u64,
+    /// Give this order of packets of the house (POST /send?QUERY) when the run begins: all must be found and opened; needs --http
+    #[arg(long, value_name = "QUERY")]
+    order: Option<String>,
+    /// Requests in each shot, all of one user in one datagram
     #[arg(long, value_name = "K", default_value_t = 1)]
     frames_per_datagram: usize,
     /// This is host I of N: it has the users that are I-1 modulo N, from the first
@@ -106,12 +139,6 @@ pub struct RunArgs {
     quiet: bool,
 }
 
-/// What users do.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Mix {
-    open_share: f64,
-}
-
 impl RunArgs {
     /// Checks every option, alone and with the others.
     pub fn options(&self) -> Result<RunOptions, Failure> {
@@ -123,7 +150,10 @@ impl RunArgs {
         let (host, hosts) = self.hosts;
         let options = RunOptions {
             first_user: self.first_user,
-            open_share: self.mix.open_share,
+            mix: self.mix,
+            send: self.send_habit()?,
+            deposit_fen: self.deposit,
+            order: self.order.clone(),
             frames_per_datagram: self.frames_per_datagram,
             host,
             hosts,
@@ -147,6 +177,14 @@ impl RunArgs {
         };
         options.check()?;
         Ok(options)
+    }
+
+    fn send_habit(&self) -> Result<SendHabit, Failure> {
+        let too_much = || Failure::usage(format!("--send-fen: at most {SEND_FEN_MAX} fen can be sent"));
+        let fen = |fen: u64| u32::try_from(fen).map_err(|_| too_much());
+        let shares = self.send_shares.unwrap_or(self.send_recipients.min(u8::MAX.into()) as u8);
+        let (fen_min, fen_max) = (fen(self.send_fen.0)?, fen(self.send_fen.1)?);
+        Ok(SendHabit { recipients: self.send_recipients, shares, fen_min, fen_max, equal: self.send_equal })
     }
 
     /// Where results go.
@@ -183,21 +221,6 @@ fn parse_hosts(text: &str) -> Result<(u32, u32), String> {
     if host == 0 || host > hosts { Err(bad()) } else { Ok((host, hosts)) }
 }
 
-fn parse_mix(text: &str) -> Result<Mix, String> {
-    let mut mix = Mix { open_share: 1.0 };
-    for part in text.split(',') {
-        let (op, share) =
-            part.split_once('=').ok_or(format!("{part:?} is not OP=SHARE, such as shake=1,open=1"))?;
-        match (op.trim(), parse_share(share.trim())?) {
-            ("shake", 1.0) => {}
-            ("shake", _) => return Err("shake: every shot is a shake in this version, so shake=1".into()),
-            ("open", share) => mix.open_share = share,
-            (op, _) => return Err(format!("{op:?}: shake and open are there in this version")),
-        }
-    }
-    Ok(mix)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -215,20 +238,15 @@ mod tests {
     }
 
     #[test]
-    fn shares_hosts_and_mixes() {
+    fn shares_and_hosts() {
         assert_eq!(parse_share("20%"), Ok(0.2));
         assert_eq!(parse_share("0.2"), Ok(0.2));
         assert_eq!(parse_hosts("2/3"), Ok((2, 3)));
-        assert_eq!(parse_mix("shake=100%,open=0").unwrap().open_share, 0.0);
-        assert_eq!(parse_mix("shake=1").unwrap().open_share, 1.0);
         for bad in ["", "-1", "1.1", "101%", "x", "NaN"] {
             assert!(parse_share(bad).is_err(), "{bad}");
         }
         for bad in ["", "1", "0/1", "2/1", "1/0", "a/b"] {
             assert!(parse_hosts(bad).is_err(), "{bad}");
-        }
-        for bad in ["", "shake", "shake=0.5", "send=1", "open=2"] {
-            assert!(parse_mix(bad).is_err(), "{bad}");
         }
     }
 
@@ -241,7 +259,9 @@ mod tests {
             ("--qps 1 --pps 1", "--pps"),
             ("--qps 1 --hosts 3/2", "--hosts"),
             ("--qps 1 --loss 120%", "--loss"),
-            ("--qps 1 --mix send=1", "--mix"),
+            ("--qps 1 --mix jump=1", "--mix"),
+            ("--qps 1 --send-fen 9..1", "--send-fen"),
+            ("--qps 1 --send-equal 2", "--send-equal"),
             ("--qps 1 --duration soon", "--duration"),
             ("--qps 1 --arrivals odd", "--arrivals"),
         ] {

@@ -1,8 +1,9 @@
-//! What one thread counts and keeps during a run.
+//! What one thread counts and keeps of its users' requests during a run.
 
-use super::report::{Opens, Shakes};
+use super::counts::Counts;
 use super::tally::{Outcome, Row, op_name};
 use hdrhistogram::Histogram;
+use redpkt_proto::Op;
 use redpkt_proto::body::Status;
 use redpkt_proto::client::{self, Call, Reply};
 
@@ -17,83 +18,6 @@ pub fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(100, 60_000_000_000, 3).expect("constant bounds that are valid")
 }
 
-/// Numbers that only grow during a run.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Counts {
-    pub shake: Shakes,
-    pub open: Opens,
-    pub shots_fired: u64,
-    pub late_sends: u64,
-    pub window_full: u64,
-    pub not_joined: u64,
-    pub first_try_in_time: u64,
-    pub retransmits: u64,
-    pub rejoins: u64,
-    pub frames_sent: u64,
-    /// Datagrams that are no whole frames, or for no user of this thread.
-    pub foreign: u64,
-}
-
-impl Counts {
-    /// Requests made.
-    pub fn offered(&self) -> u64 {
-        self.shake.sent + self.open.sent
-    }
-
-    /// Requests whose deadline passed.
-    pub fn timeouts(&self) -> u64 {
-        self.shake.unknown + self.open.unknown
-    }
-
-    /// Requests with the server's final word on them, other than BUSY.
-    pub fn answers(&self) -> u64 {
-        let Counts { shake, open, .. } = self;
-        shake.miss + shake.win + shake.other + open.ok + open.empty + open.other
-    }
-
-    /// Adds another thread's.
-    pub fn add(&mut self, other: &Counts) {
-        *self = self.with(other, |ours, theirs| ours + theirs);
-    }
-
-    /// What was counted since `before`.
-    pub fn since(&self, before: &Counts) -> Counts {
-        self.with(before, |now, before| now - before)
-    }
-
-    fn with(&self, other: &Counts, of: fn(u64, u64) -> u64) -> Counts {
-        let (shake, open) = (&self.shake, &self.open);
-        Counts {
-            shake: Shakes {
-                sent: of(shake.sent, other.shake.sent),
-                miss: of(shake.miss, other.shake.miss),
-                win: of(shake.win, other.shake.win),
-                unknown: of(shake.unknown, other.shake.unknown),
-                busy: of(shake.busy, other.shake.busy),
-                other: of(shake.other, other.shake.other),
-            },
-            open: Opens {
-                sent: of(open.sent, other.open.sent),
-                ok: of(open.ok, other.open.ok),
-                empty: of(open.empty, other.open.empty),
-                fen: of(open.fen, other.open.fen),
-                unknown: of(open.unknown, other.open.unknown),
-                busy: of(open.busy, other.open.busy),
-                other: of(open.other, other.open.other),
-            },
-            shots_fired: of(self.shots_fired, other.shots_fired),
-            late_sends: of(self.late_sends, other.late_sends),
-            window_full: of(self.window_full, other.window_full),
-            not_joined: of(self.not_joined, other.not_joined),
-            first_try_in_time: of(self.first_try_in_time, other.first_try_in_time),
-            retransmits: of(self.retransmits, other.retransmits),
-            rejoins: of(self.rejoins, other.rejoins),
-            frames_sent: of(self.frames_sent, other.frames_sent),
-            foreign: of(self.foreign, other.foreign),
-        }
-    }
-}
-
 /// How a request ended, as its session told it.
 #[derive(Clone, Debug)]
 pub struct Ended {
@@ -106,6 +30,17 @@ pub struct Ended {
     pub sent_first_ns: u64,
     pub transmissions: u32,
     pub now_ns: u64,
+    /// An open of a packet to which the user was invited.
+    pub is_invited: bool,
+}
+
+/// That a user was invited to a packet, perhaps by the house.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Invitation {
+    pub user: u64,
+    pub packet: u64,
+    /// 0: not told.
+    pub total_fen: u64,
 }
 
 /// A thread's book. One run is one book.
@@ -118,6 +53,7 @@ pub struct Book {
     /// How late shots went out.
     pub late: Histogram<u64>,
     pub rows: Vec<Row>,
+    pub invitations: Vec<Invitation>,
     keeps_misses: bool,
 }
 
@@ -131,6 +67,7 @@ impl Book {
             latency_open: histogram(),
             late: histogram(),
             rows: Vec::with_capacity(rows),
+            invitations: Vec::new(),
             keeps_misses,
         }
     }
@@ -142,78 +79,126 @@ impl Book {
         self.late.saturating_record(late_ns);
     }
 
-    /// A request has ended; the packet that it won, if it did.
-    pub fn ended(&mut self, ended: &Ended) -> Option<u64> {
+    /// A user was invited, for the first time to this packet.
+    pub fn invited(&mut self, user: u64, packet: u64, total_fen: u64) {
+        self.counts.invites.received += 1;
+        self.invitations.push(Invitation { user, packet, total_fen });
+    }
+
+    /// A request was made.
+    pub fn made(&mut self, op: Op) {
+        let counts = &mut self.counts;
+        *match op {
+            Op::Open => &mut counts.open.sent,
+            Op::Send => &mut counts.send.sent,
+            Op::Share => &mut counts.share.sent,
+            Op::Grab => &mut counts.grab.sent,
+            Op::Balance => &mut counts.balance.sent,
+            Op::History => &mut counts.history.sent,
+            _ => &mut counts.shake.sent,
+        } += 1;
+    }
+
+    /// A request has ended.
+    pub fn ended(&mut self, ended: Ended) {
         self.counts.retransmits += u64::from(ended.transmissions.saturating_sub(1));
         match ended.call {
-            Call::Shake => self.shake_ended(ended),
-            Call::Open { packet } => {
-                self.open_ended(ended, packet);
-                None
-            }
-            // The load makes no other calls.
-            _ => None,
+            Call::Shake => self.shake_ended(&ended),
+            Call::Open { packet } => self.open_ended(&ended, packet),
+            _ => self.other_ended(&ended),
         }
     }
 
-    fn shake_ended(&mut self, ended: &Ended) -> Option<u64> {
+    fn shake_ended(&mut self, ended: &Ended) {
         let shake = &mut self.counts.shake;
         let client::Outcome::Known(reply) = ended.outcome else {
             shake.unknown += 1;
-            self.keep(ended, 0, 0, Outcome::Unknown);
-            return None;
+            return self.keep(ended, 0, 0, None);
         };
-        let won = match reply.status {
-            Status::Ok => {
-                shake.win += 1;
-                Some(reply.packet)
-            }
-            Status::Miss => {
-                shake.miss += 1;
-                None
-            }
-            Status::Busy | Status::NotDone => {
-                shake.busy += 1;
-                return None;
-            }
-            _ => {
-                shake.other += 1;
-                return None;
-            }
-        };
+        match reply.status {
+            Status::Ok => shake.win += 1,
+            Status::Miss => shake.miss += 1,
+            Status::Busy | Status::NotDone => return shake.busy += 1,
+            _ => return shake.other += 1,
+        }
         let due_ns = ended.due_ns.unwrap_or(ended.sent_first_ns);
         let latency_ns = ended.now_ns.saturating_sub(due_ns);
         self.latency.saturating_record(latency_ns);
         self.latency_raw.saturating_record(ended.now_ns.saturating_sub(ended.sent_first_ns));
         self.counts.first_try_in_time += u64::from(ended.transmissions == 1 && latency_ns <= IN_TIME_NS);
-        if won.is_some() || self.keeps_misses {
-            self.keep(ended, reply.packet, 0, Outcome::Known);
+        if reply.status == Status::Ok || self.keeps_misses {
+            self.keep(ended, reply.packet, 0, Some(reply.status));
         }
-        won
     }
 
     fn open_ended(&mut self, ended: &Ended, packet: u64) {
         let open = &mut self.counts.open;
         let client::Outcome::Known(Reply { status, fen, .. }) = ended.outcome else {
             open.unknown += 1;
-            return self.keep(ended, packet, 0, Outcome::Unknown);
+            return self.keep(ended, packet, 0, None);
         };
         match status {
             Status::Ok => {
                 open.ok += 1;
                 open.fen += fen;
+                if ended.is_invited {
+                    self.counts.invites.opened += 1;
+                    self.counts.invites.fen += fen;
+                }
             }
-            Status::Empty | Status::Expired => open.empty += 1,
+            Status::Empty | Status::Expired => {
+                open.empty += 1;
+                self.counts.invites.empty += u64::from(ended.is_invited);
+            }
             Status::Busy | Status::NotDone => open.busy += 1,
             _ => open.other += 1,
         }
         if !matches!(status, Status::Busy | Status::NotDone) {
             self.latency_open.saturating_record(ended.now_ns.saturating_sub(ended.sent_first_ns));
         }
-        self.keep(ended, packet, fen, Outcome::Known);
+        self.keep(ended, packet, fen, Some(status));
     }
 
-    fn keep(&mut self, ended: &Ended, packet: u64, fen: u64, outcome: Outcome) {
+    fn other_ended(&mut self, ended: &Ended) {
+        let counts = &mut self.counts;
+        let (count, asked) = match &ended.call {
+            Call::Send { .. } => (&mut counts.send, Some(0)),
+            Call::Share { packet, .. } => (&mut counts.share, Some(*packet)),
+            Call::Grab { packet } => (&mut counts.grab, Some(*packet)),
+            Call::Balance => (&mut counts.balance, None),
+            // The load makes no other calls.
+            _ => (&mut counts.history, None),
+        };
+        let client::Outcome::Known(Reply { status, packet, fen, .. }) = ended.outcome else {
+            count.unknown += 1;
+            if let Some(packet) = asked {
+                self.keep(ended, packet, 0, None);
+            }
+            return;
+        };
+        match status {
+            Status::Ok => {
+                count.ok += 1;
+                if ended.call.op() == Op::Send {
+                    count.fen += fen;
+                }
+            }
+            Status::Busy | Status::NotDone => count.busy += 1,
+            Status::Empty | Status::Expired | Status::TooLittleMoney | Status::NothingThere => {
+                count.refused += 1;
+            }
+            _ => count.other += 1,
+        }
+        if asked.is_some() {
+            self.keep(ended, packet, fen, Some(status));
+        }
+    }
+
+    /// Keeps a line for the tally; no status is an outcome that is not known. What was refused names no packet: of
+    /// none was anything promised.
+    fn keep(&mut self, ended: &Ended, packet: u64, fen: u64, status: Option<Status>) {
+        let packet = if matches!(status, None | Some(Status::Ok)) { packet } else { 0 };
+        let outcome = if status.is_some() { Outcome::Known } else { Outcome::Unknown };
         let op = op_name(ended.call.op());
         self.rows.push(Row { user: ended.user, req: ended.req, op, packet, fen, outcome });
     }
@@ -225,7 +210,8 @@ mod tests {
 
     fn ended(call: Call, outcome: client::Outcome) -> Ended {
         let (due_ns, sent_first_ns, now_ns) = (Some(1_000_000), 2_000_000, 5_000_000);
-        Ended { user: 1, req: 2, call, outcome, due_ns, sent_first_ns, transmissions: 1, now_ns }
+        let (transmissions, is_invited) = (1, false);
+        Ended { user: 1, req: 2, call, outcome, due_ns, sent_first_ns, transmissions, now_ns, is_invited }
     }
 
     fn known(status: Status, packet: u64, fen: u64) -> client::Outcome {
@@ -236,14 +222,14 @@ mod tests {
     #[test]
     fn every_end_is_counted_once() {
         let mut book = Book::new(0, false);
-        assert_eq!(book.ended(&ended(Call::Shake, known(Status::Ok, 7, 0))), Some(7));
-        assert_eq!(book.ended(&ended(Call::Shake, known(Status::Miss, 0, 0))), None);
-        book.ended(&ended(Call::Shake, known(Status::Busy, 0, 0)));
-        book.ended(&ended(Call::Shake, client::Outcome::Unknown));
+        book.ended(ended(Call::Shake, known(Status::Ok, 7, 0)));
+        book.ended(ended(Call::Shake, known(Status::Miss, 0, 0)));
+        book.ended(ended(Call::Shake, known(Status::Busy, 0, 0)));
+        book.ended(ended(Call::Shake, client::Outcome::Unknown));
         let open = || Call::Open { packet: 7 };
-        book.ended(&ended(open(), known(Status::Ok, 7, 30)));
-        book.ended(&ended(open(), known(Status::Empty, 7, 0)));
-        book.ended(&ended(open(), client::Outcome::Unknown));
+        book.ended(ended(open(), known(Status::Ok, 7, 30)));
+        book.ended(ended(open(), known(Status::Empty, 7, 0)));
+        book.ended(ended(open(), client::Outcome::Unknown));
         let Counts { shake, open, .. } = book.counts;
         assert_eq!((shake.win, shake.miss, shake.busy, shake.unknown), (1, 1, 1, 1));
         assert_eq!((open.ok, open.empty, open.unknown, open.fen), (1, 1, 1, 30));
@@ -256,5 +242,27 @@ mod tests {
         all.add(&book.counts);
         all.add(&book.counts);
         assert_eq!((all.answers(), all.open.fen, all.first_try_in_time), (8, 60, 4));
+    }
+    /// Expect: a line for each request about money, without a packet where it was refused; none for what only reads.
+    #[test]
+    fn other_requests_are_counted_and_kept_for_the_tally() {
+        let mut book = Book::new(0, false);
+        let terms = redpkt_proto::Terms { total_fen: 9, shares: 1, equal: false, recipients: vec![5] };
+        let send = || Call::Send { terms: Box::new(terms.clone()) };
+        let (share, grab) = (|| Call::Share { packet: 7, user: 5 }, || Call::Grab { packet: 7 });
+        [send(), send(), send(), share(), grab(), Call::Balance].iter().for_each(|call| book.made(call.op()));
+        book.ended(ended(send(), known(Status::Ok, 6, 9)));
+        book.ended(ended(send(), known(Status::TooLittleMoney, 0, 0)));
+        book.ended(ended(send(), client::Outcome::Unknown));
+        book.ended(ended(share(), known(Status::Ok, 7, 0)));
+        book.ended(ended(grab(), known(Status::Empty, 7, 0)));
+        book.ended(ended(Call::Balance, known(Status::Ok, 0, 50)));
+        let Counts { send, share, grab, balance, .. } = book.counts;
+        assert_eq!((send.sent, send.ok, send.refused, send.unknown, send.fen), (3, 1, 1, 1, 9));
+        assert_eq!((share.ok, grab.refused, balance.ok), (1, 1, 1));
+        let kept: Vec<_> = book.rows.iter().map(|row| (row.packet, row.fen, row.outcome)).collect();
+        use Outcome::{Known, Unknown};
+        assert_eq!(kept, [(6, 9, Known), (0, 0, Known), (0, 0, Unknown), (7, 0, Known), (0, 0, Known)]);
+        assert_eq!((book.counts.offered(), book.counts.answers(), book.counts.timeouts()), (6, 5, 1));
     }
 }

@@ -1,6 +1,7 @@
 //! What a person sees of a run: progress while it goes on, a summary at its end.
 
 use super::Progress;
+use super::outcomes::{Invites, Requests};
 use super::report::{Percentiles, Report, Second};
 use super::schedule::Arrivals;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -29,6 +30,7 @@ impl Console {
         match progress {
             Progress::Warning(warning) => eprintln!("warning: {warning}"),
             _ if self.quiet => {}
+            Progress::Paying { paid, users } => self.paying(*paid, *users),
             Progress::Joining { joined, users, joins_per_s } => self.joining(*joined, *users, *joins_per_s),
             Progress::Joined(joins) => {
                 if let Some(bar) = self.bar.take() {
@@ -46,6 +48,13 @@ impl Console {
             Progress::Draining { outstanding } => {
                 eprintln!("waiting for the last answers: {} outstanding", grouped(*outstanding));
             }
+        }
+    }
+
+    fn paying(&mut self, paid: u64, users: u64) {
+        if paid == users || Instant::now() >= self.next_line {
+            self.next_line = Instant::now() + JOIN_LINES_EVERY;
+            eprintln!("deposits: {} of {} users", grouped(paid), grouped(users));
         }
     }
 
@@ -169,6 +178,18 @@ pub fn summary(report: &Report) -> String {
             grouped(report.open.busy)
         ),
     );
+    for (name, count) in others(report) {
+        line(name, requests(count));
+    }
+    if report.invites.received > 0 {
+        let Invites { received, opened, fen, empty } = report.invites;
+        let [received, opened, fen, empty] = [received, opened, fen, empty].map(grouped);
+        line("invited", format!("{received} times: {opened} opens took {fen} fen, {empty} found nothing"));
+    }
+    if let Some(order) = &report.order {
+        let [made, ordered, fen] = [order.packets_made, order.packets_ordered, order.fen_made].map(grouped);
+        line("order", format!("{made} of {ordered} packets for {} users each, {fen} fen", order.recipients));
+    }
     line(
         "trouble",
         format!(
@@ -202,6 +223,31 @@ pub fn summary(report: &Report) -> String {
     }
     let verdict = if report.check.ok { "every answer is right" } else { "NOT right, see above" };
     let _ = writeln!(text, "check: {verdict}");
+    text
+}
+
+/// What was done of requests other than shakes and opens.
+fn others(report: &Report) -> impl Iterator<Item = (&'static str, &Requests)> {
+    let all = [
+        ("sends", &report.send),
+        ("shares", &report.share),
+        ("grabs", &report.grab),
+        ("balances", &report.balance),
+        ("histories", &report.history),
+    ];
+    all.into_iter().filter(|(_, count)| count.sent > 0)
+}
+
+fn requests(count: &Requests) -> String {
+    let Requests { sent, ok, refused, unknown, busy, other, fen } = *count;
+    let [sent, ok, refused, unknown, busy] = [sent, ok, refused, unknown, busy].map(grouped);
+    let mut text = format!("{sent} sent: {ok} done, {refused} refused, {unknown} unknown, {busy} busy");
+    if fen > 0 {
+        let _ = write!(text, ", {} fen", grouped(fen));
+    }
+    if other > 0 {
+        let _ = write!(text, ", {other} WRONG");
+    }
     text
 }
 

@@ -2,14 +2,16 @@
 
 use super::book::{Book, Ended};
 use super::clock::ClockSamples;
+use super::habits::Habits;
+use super::mix::Mix;
 use super::schedule::Share;
+use super::totals::Totals;
 use super::wheel::Timers;
-use rand::Rng as _;
 use redpkt::net::client::ClientSockets;
 use redpkt_proto::body::RefusalCode;
-use redpkt_proto::client::{Call, CallError, Config, Counters, Event, Session, datagram_buffer};
+use redpkt_proto::client::{Call, CallError, Config, Event, Session, datagram_buffer};
 use redpkt_proto::keyring::KeyRing;
-use redpkt_proto::{FRAMES_PER_DATAGRAM_MAX, Frame, Now, Rng, frame};
+use redpkt_proto::{FRAMES_PER_DATAGRAM_MAX, Frame, Now, Op, Rng, frame};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use zerocopy::IntoBytes;
@@ -22,7 +24,7 @@ pub struct User {
     due_ns: u64,
     /// Its timer runs out then at the latest; `u64::MAX` if that is not known.
     armed_ns: u64,
-    /// Bit `i`: is the newest shot's request `i` without an answer?
+    /// Bit `i`: is the newest shot's request `i` a shake without an answer?
     open: u32,
     /// Whether it has joined once.
     joined: bool,
@@ -64,8 +66,6 @@ pub struct Crowd {
     pub clock_samples: ClockSamples,
     /// Requests without an answer.
     pub outstanding: u64,
-    /// Share of wins that are opened, in 2^32nds.
-    open_share: u64,
     tickets: Tickets,
     config: Arc<Config>,
     users: Vec<User>,
@@ -77,13 +77,23 @@ pub struct Crowd {
     ready: Vec<u32>,
     /// Due times of requests that newer shots of their users have overtaken.
     overtaken: HashMap<(u32, u64), u64>,
-    /// Wins whose opens their sessions could not take yet.
-    unopened: VecDeque<(u32, u64)>,
+    habits: Habits,
+    /// What users want to ask for next, and their sessions could not take yet.
+    waiting: VecDeque<(u32, Call)>,
+    /// When something was won, sent or invited to last, or such a request ended.
+    stirred_ns: u64,
 }
 
 impl Crowd {
     /// A crowd of which nobody has joined.
-    pub fn new(share: Share, tickets: Tickets, config: Arc<Config>, now: Now, rng: Rng) -> Crowd {
+    pub fn new(
+        share: Share,
+        tickets: Tickets,
+        config: Arc<Config>,
+        habits: Habits,
+        now: Now,
+        rng: Rng,
+    ) -> Crowd {
         let len = share.count() as usize;
         Crowd {
             share,
@@ -91,7 +101,6 @@ impl Crowd {
             joins: JoinState::default(),
             clock_samples: ClockSamples::default(),
             outstanding: 0,
-            open_share: 1 << 32,
             tickets,
             config,
             users: Vec::with_capacity(len),
@@ -101,13 +110,31 @@ impl Crowd {
             out: datagram_buffer(),
             ready: Vec::with_capacity(4_096),
             overtaken: HashMap::new(),
-            unopened: VecDeque::new(),
+            habits,
+            waiting: VecDeque::new(),
+            stirred_ns: now.mono_ns,
         }
     }
 
-    /// Sets the share of wins that are opened.
-    pub fn set_open_share(&mut self, share: f64) {
-        self.open_share = (share * (1u64 << 32) as f64) as u64;
+    /// A run begins: users act on what they were invited to before.
+    pub fn begin(&mut self, mix: &Mix, now: Now) {
+        self.waiting.clear();
+        for (local, packet) in self.habits.begin(mix) {
+            self.invited(local, packet, 0, now);
+        }
+    }
+
+    /// The run is over; gives up what no session has taken: how many requests.
+    pub fn end(&mut self) -> u64 {
+        self.habits.end();
+        let waiting = self.waiting.len() as u64;
+        self.waiting.clear();
+        waiting
+    }
+
+    /// Who that is.
+    fn user(&self, local: u32) -> u64 {
+        self.tickets.first_user + self.share.global(local)
     }
 
     /// Joins in flight.
@@ -147,27 +174,37 @@ impl Crowd {
         redpkt::net::prefetch_read(&self.users[local as usize]);
     }
 
-    /// A user shakes `frames` times at once, which was due at `due_ns`.
+    /// A user's shot of `frames` requests, which was due at `due_ns`.
     pub fn fire(&mut self, local: u32, frames: usize, due_ns: u64, now: Now, sockets: &mut ClientSockets) {
         self.book.fired(now.mono_ns.saturating_sub(due_ns));
+        let id = self.user(local);
         let user = &mut self.users[local as usize];
-        let (mut first_req, mut made) = (0, 0);
+        let (mut first_req, mut made, mut shakes) = (0, 0, 0u32);
         while made < frames {
-            match user.session.call(now, Call::Shake) {
+            let call = self.habits.wish(local, id, &mut self.rng);
+            let (op, is_shake) = (call.op(), call == Call::Shake);
+            let send = (op == Op::Send).then(|| call.clone());
+            match user.session.call(now, call) {
                 Ok(req) if made == 0 => first_req = req,
                 Ok(_) => {}
                 Err(error) => {
                     let left = (frames - made) as u64;
+                    if let Some(send) = send {
+                        self.habits.not_made(local, &send);
+                    }
                     match error {
-                        CallError::WindowFull => self.book.counts.window_full += left,
                         CallError::NotJoined | CallError::SeqsUsedUp => self.book.counts.not_joined += left,
+                        CallError::WindowFull => self.book.counts.window_full += left,
+                        // Terms are made to be good, and the options allow as many frames as they need.
                         CallError::BadTerms(_) | CallError::SendTooLong { .. } => {
-                            unreachable!("a shake has no terms")
+                            self.book.counts.not_made += left;
                         }
                     }
                     break;
                 }
             }
+            self.book.made(op);
+            shakes |= u32::from(is_shake) << made;
             made += 1;
         }
         if made == 0 {
@@ -178,8 +215,7 @@ impl Crowd {
             user.open &= user.open - 1;
             self.overtaken.insert((local, user.first_req + u64::from(bit)), user.due_ns);
         }
-        (user.first_req, user.due_ns, user.open) = (first_req, due_ns, (1u32 << made) - 1);
-        self.book.counts.shake.sent += made as u64;
+        (user.first_req, user.due_ns, user.open) = (first_req, due_ns, shakes);
         self.outstanding += made as u64;
         self.transmit(local, now, sockets);
     }
@@ -205,8 +241,8 @@ impl Crowd {
 
     /// Sends what the datagrams just received made necessary.
     pub fn send_ready(&mut self, now: Now, sockets: &mut ClientSockets) {
-        if !self.unopened.is_empty() {
-            self.open_unopened(now);
+        if !self.waiting.is_empty() {
+            self.call_waiting(now);
         }
         while let Some(local) = self.ready.pop() {
             self.wake(local, now, sockets);
@@ -232,16 +268,14 @@ impl Crowd {
         totals
     }
 
-    /// Whether requests, or wins not opened yet, are left.
+    /// Whether requests are left, made or not made yet.
     pub fn is_busy(&self) -> bool {
-        self.outstanding > 0 || !self.unopened.is_empty()
+        self.outstanding > 0 || !self.waiting.is_empty()
     }
 
-    /// Gives up wins that no session took the open of; how many.
-    pub fn forget_unopened(&mut self) -> u64 {
-        let unopened = self.unopened.len() as u64;
-        self.unopened.clear();
-        unopened
+    /// When something was won, sent or invited to last, or such a request ended.
+    pub fn stirred_ns(&self) -> u64 {
+        self.stirred_ns
     }
 
     fn wake(&mut self, local: u32, now: Now, sockets: &mut ClientSockets) {
@@ -294,13 +328,26 @@ impl Crowd {
             Event::Answered { req, call, outcome, sent_first_ns, transmissions, .. } => {
                 self.outstanding -= 1;
                 let due_ns = if call == Call::Shake { self.due_ns(local, req) } else { None };
-                let user = self.tickets.first_user + self.share.global(local);
-                let now_ns = now.mono_ns;
-                let ended = Ended { user, req, call, outcome, due_ns, sent_first_ns, transmissions, now_ns };
-                if let Some(packet) = self.book.ended(&ended)
-                    && (self.open_share == 1 << 32 || u64::from(self.rng.next_u32()) < self.open_share)
-                {
-                    self.open(local, packet, now);
+                let is_invited =
+                    matches!(call, Call::Open { packet } if self.habits.is_invited(local, packet));
+                let next = self.habits.ended(local, &call, &outcome, &mut self.rng);
+                if call != Call::Shake {
+                    self.stirred_ns = now.mono_ns;
+                }
+                let (user, now_ns) = (self.user(local), now.mono_ns);
+                self.book.ended(Ended {
+                    user,
+                    req,
+                    call,
+                    outcome,
+                    due_ns,
+                    sent_first_ns,
+                    transmissions,
+                    now_ns,
+                    is_invited,
+                });
+                if let Some(call) = next {
+                    self.call(local, call, now);
                 }
             }
             Event::Joined { shakes_per_s, .. } => {
@@ -318,7 +365,8 @@ impl Crowd {
                 *place = Some(code);
             }
             Event::Clock { offset_ms, rtt_ns } => self.clock_samples.add(rtt_ns, offset_ms),
-            Event::Hint(_) | Event::Invited { .. } => {}
+            Event::Invited { packet, total_fen, .. } => self.invited(local, packet, total_fen, now),
+            Event::Hint(_) => {}
         }
     }
 
@@ -333,50 +381,34 @@ impl Crowd {
         self.overtaken.remove(&(local, req))
     }
 
-    fn open(&mut self, local: u32, packet: u64, now: Now) {
-        match self.users[local as usize].session.call(now, Call::Open { packet }) {
+    /// A user is invited, perhaps again.
+    fn invited(&mut self, local: u32, packet: u64, total_fen: u64, now: Now) {
+        let user = self.user(local);
+        let Some(calls) = self.habits.invited(local, user, packet, &mut self.rng) else { return };
+        self.stirred_ns = now.mono_ns;
+        self.waiting.extend(calls.map(|call| (local, call)));
+        self.book.invited(user, packet, total_fen);
+        self.call_waiting(now);
+    }
+
+    /// Asks for something at once, or later.
+    fn call(&mut self, local: u32, call: Call, now: Now) {
+        let op = call.op();
+        match self.users[local as usize].session.call(now, call.clone()) {
             Ok(_) => {
-                self.book.counts.open.sent += 1;
+                self.book.made(op);
                 self.outstanding += 1;
             }
-            Err(_) => self.unopened.push_back((local, packet)),
+            Err(_) => self.waiting.push_back((local, call)),
         }
     }
 
-    /// Tries again what the sessions could not take, some at a time.
-    fn open_unopened(&mut self, now: Now) {
-        for _ in 0..self.unopened.len().min(16) {
-            let Some((local, packet)) = self.unopened.pop_front() else { return };
-            self.open(local, packet, now);
+    /// Tries again what sessions could not take, some at a time.
+    fn call_waiting(&mut self, now: Now) {
+        for _ in 0..self.waiting.len().min(16) {
+            let Some((local, call)) = self.waiting.pop_front() else { return };
+            self.call(local, call, now);
             self.ready.push(local);
-        }
-    }
-}
-
-/// Sums of [`Counters`].
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Totals {
-    pub bad_tag: u64,
-    pub replayed: u64,
-    pub unexpected: u64,
-    pub late: u64,
-}
-
-impl Totals {
-    fn add(&mut self, counters: &Counters) {
-        self.bad_tag += u64::from(counters.bad_tag);
-        self.replayed += u64::from(counters.replayed);
-        self.unexpected += u64::from(counters.unexpected);
-        self.late += u64::from(counters.late);
-    }
-
-    /// What was counted since `before`.
-    pub fn since(&self, before: &Totals) -> Totals {
-        Totals {
-            bad_tag: self.bad_tag - before.bad_tag,
-            replayed: self.replayed - before.replayed,
-            unexpected: self.unexpected - before.unexpected,
-            late: self.late - before.late,
         }
     }
 }

@@ -2,15 +2,18 @@
 
 use super::check::Alone;
 use super::clock::{Clock, ClockSamples};
-use super::crowd::{Crowd, Tickets, Totals};
+use super::crowd::{Crowd, Tickets};
 use super::gather::Gathered;
 use super::generator::{Command, Generator, Measure, Message};
+use super::habits::{HabitOptions, Habits};
 use super::joining::JoinWatch;
 use super::kernel::{KernelCheck, Place, UdpCounters};
 use super::options::RunOptions;
+use super::order::Ordered;
 use super::report::{Joins, Report};
 use super::schedule::{Plan, Share, Turns, next_start};
 use super::server_side::ServerSide;
+use super::totals::Totals;
 use super::{Host, Progress};
 use crate::relay::Relay;
 use redpkt::cli::Failure;
@@ -26,6 +29,10 @@ use std::time::{Duration, Instant};
 
 /// From the decision to begin to the first shot, at least: every thread is ready by then.
 const LEAD: Duration = Duration::from_millis(50);
+
+/// How long nobody must have been invited before a run in which users are is over: longer than an invitation that
+/// was lost takes to come again.
+const LINGER: Duration = Duration::from_millis(1_500);
 
 /// Clocks that are further apart are worth a warning.
 const OFFSET_MS_MAX: u64 = 50;
@@ -103,7 +110,7 @@ impl Fleet {
         }
     }
 
-    /// Lets them shake. Rate, duration, arrivals, seed, opens and alignment may differ from those of the join
+    /// Lets them shake. Rate, duration, arrivals, seed, mix, order and alignment may differ from those of the join
     /// and from run to run; the rest must be as it was.
     pub fn measure(
         &mut self,
@@ -125,6 +132,12 @@ impl Fleet {
             }
         };
         let kernel_before = UdpCounters::read(options.target.ip());
+        let ordered = match (&options.order, &options.http) {
+            (Some(query), Some(url)) => {
+                Some(Ordered::give(url, query).map_err(|why| Failure::machine(format!("--order {why}")))?)
+            }
+            _ => None,
+        };
         self.begin(options);
 
         let mut gathered = Gathered::new(self.threads.len(), options);
@@ -146,7 +159,15 @@ impl Fleet {
             },
             _ => None,
         };
-        gathered.report(options, host, self.joins, &self.clock_samples, kernel, server, warnings)
+        let mut report =
+            gathered.report(options, host, self.joins, &self.clock_samples, kernel, server, warnings)?;
+        if let Some(ordered) = ordered {
+            let found = ordered.found().map_err(|why| Failure::check(format!("--order {why}")))?;
+            report.check.problems.extend(found.problems(&report.invites));
+            report.check.ok = report.check.problems.is_empty();
+            report.order = Some(found);
+        }
+        Ok(report)
     }
 
     /// Tells all threads when and how to begin.
@@ -165,10 +186,15 @@ impl Fleet {
                 duration_ns: options.duration.as_nanos() as u64,
             },
             start_ns: now_ns + (start_unix_ns - server_now_ns),
-            open_share: options.open_share,
+            mix: options.mix,
             keeps_misses: options.tally_misses,
             // A shake at the end, its open, and some.
             drain_ns: 2 * options.deadline.as_nanos() as u64 + 1_000_000_000,
+            linger_ns: if options.mix.invites() || options.order.is_some() {
+                LINGER.as_nanos() as u64
+            } else {
+                0
+            },
         };
         for thread in &self.threads {
             // One that has ended is noticed when its messages are waited for.
@@ -235,7 +261,8 @@ fn start_thread(
     let share = share(options, thread);
     let config = Config {
         deadline_ns: options.deadline.as_nanos() as u64,
-        frames_per_datagram: options.frames_per_datagram as u8,
+        frames_per_datagram: options.frames_max() as u8,
+        rejoin_wait_ns_max: options.rejoin_wait.as_nanos() as u64,
         ..Config::default()
     };
     let ttl_s = options.duration.as_secs() + 24 * 3_600;
@@ -243,6 +270,13 @@ fn start_thread(
         keys: options.keys.clone(),
         expiry_s: u32::try_from(clock.now().wall_s() + ttl_s).unwrap_or(u32::MAX),
         first_user: options.first_user,
+    };
+    let habits = HabitOptions {
+        mix: options.mix,
+        send: options.send,
+        deposit_fen: options.deposit_fen,
+        persists: options.persists,
+        users: (options.first_user, options.users),
     };
     let (frames, spin) = (options.frames_per_datagram, options.spin);
     let join_window = part_of(options.join_window, thread, options.threads) as u64;
@@ -254,7 +288,7 @@ fn start_thread(
         {
             eprintln!("redpkt-bench: --cores: core {core}: {error}; left to the kernel");
         }
-        let crowd = Crowd::new(share, tickets, Arc::new(config), clock.now(), rng);
+        let crowd = Crowd::new(share, tickets, Arc::new(config), Habits::new(habits), clock.now(), rng);
         let generator = Generator {
             thread: thread as usize,
             clock,

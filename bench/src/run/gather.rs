@@ -1,8 +1,9 @@
 //! Puts together what the threads of a run found out.
 
-use super::book::{Counts, histogram};
+use super::book::{Invitation, histogram};
 use super::check::{Alone, Evidence, check};
 use super::clock::ClockSamples;
+use super::counts::Counts;
 use super::generator::{Finished, Message, SecondPart};
 use super::host::Host;
 use super::kernel::KernelCheck;
@@ -194,18 +195,19 @@ impl Gathered {
         );
         let rows = self.finished.iter_mut().flat_map(|finished| std::mem::take(&mut finished.rows));
         let tally: Vec<Row> = rows.collect();
+        let invitations: Vec<Invitation> =
+            self.finished.iter_mut().flat_map(|finished| std::mem::take(&mut finished.invitations)).collect();
         let schedule = self.schedule(&counts, options);
         let refused = self.refused(&counts);
         let mut clock_samples = clock_samples.clone();
         self.finished.iter().for_each(|finished| clock_samples.merge(&finished.clock_samples));
         let check = check(&Evidence {
-            shake: counts.shake,
-            open: counts.open,
+            counts,
             rows: &tally,
+            invitations: &invitations,
             refused,
-            rejoins: counts.rejoins,
-            bad_wire: options.wire.is_some(),
-            unopened: self.sum(|finished| finished.unopened),
+            is_disturbed: options.wire.is_some(),
+            not_taken: self.sum(|finished| finished.not_taken),
             server,
         });
         let in_time = |field: fn(&ClientCounters) -> u64| {
@@ -224,11 +226,10 @@ impl Gathered {
                     .into(),
             );
         }
-        let answered = counts.shake.miss + counts.shake.win;
         Ok(Report {
             target_qps: schedule.requests_due as f64 / self.duration_s,
-            offered_qps: counts.shake.sent as f64 / self.duration_s,
-            answered_qps: answered as f64 / self.duration_s,
+            offered_qps: counts.shot() as f64 / self.duration_s,
+            answered_qps: counts.shot_and_answered() as f64 / self.duration_s,
             pps_out: in_time(|sockets| sockets.datagrams_sent),
             pps_in: in_time(|sockets| sockets.datagrams_received),
             seconds: self.duration_s,
@@ -238,7 +239,7 @@ impl Gathered {
             answers: counts.answers(),
             timeouts: counts.timeouts(),
             retransmits: counts.retransmits,
-            busy: counts.shake.busy + counts.open.busy,
+            busy: counts.busy(),
             sessions: join.sessions,
             peers: join.peers,
             generator_limited,
@@ -248,6 +249,13 @@ impl Gathered {
             latency_open_us: Percentiles::of(&latency_open),
             shake: counts.shake,
             open: counts.open,
+            send: counts.send,
+            share: counts.share,
+            grab: counts.grab,
+            balance: counts.balance,
+            history: counts.history,
+            invites: counts.invites,
+            order: None,
             per_second: std::mem::take(&mut self.seconds),
             schedule,
             first_try_answers_within_100ms: counts.first_try_in_time,

@@ -1,10 +1,13 @@
 //! One thread of the load: its sockets, its users, and the turns it takes.
 
-use super::book::{Book, Counts};
+use super::book::{Book, Invitation};
 use super::clock::{Clock, ClockSamples};
-use super::crowd::{Crowd, JoinState, Totals};
+use super::counts::Counts;
+use super::crowd::{Crowd, JoinState};
+use super::mix::Mix;
 use super::schedule::{Plan, Schedule, Turns};
 use super::tally::Row;
+use super::totals::Totals;
 use hdrhistogram::Histogram;
 use redpkt::net::affinity::{precise_timers, thread_cpu_ns};
 use redpkt::net::client::{ClientCounters, ClientSockets};
@@ -38,10 +41,13 @@ pub struct Measure {
     pub plan: Plan,
     /// The beginning on our monotonic clock.
     pub start_ns: u64,
-    pub open_share: f64,
+    pub mix: Mix,
     pub keeps_misses: bool,
     /// How long the last answers are waited for.
     pub drain_ns: u64,
+    /// How long nobody must have been invited, or asked for anything but luck, before the run is over: what one
+    /// user does can invite another.
+    pub linger_ns: u64,
 }
 
 /// What a thread tells.
@@ -78,9 +84,11 @@ pub struct Finished {
     pub latency_open: Histogram<u64>,
     pub late: Histogram<u64>,
     pub rows: Vec<Row>,
+    pub invitations: Vec<Invitation>,
     pub shots_due: u64,
     pub refused: Totals,
-    pub unopened: u64,
+    /// Requests of users that no session took.
+    pub not_taken: u64,
     /// CPU time of the thread, with what the kernel did in its name.
     pub cpu_ns: u64,
     pub clock_samples: ClockSamples,
@@ -174,13 +182,13 @@ impl Generator {
 
     fn measure(&mut self, measure: &Measure, messages: &Sender<Message>) {
         let (sockets_before, cpu_before_ns) = (self.sockets.counters(), thread_cpu_ns());
-        self.crowd.forget_unopened();
-        self.crowd.set_open_share(measure.open_share);
         let mut seconds = Seconds::new(measure, sockets_before);
         self.crowd.book = Book::new(rows(&measure.plan), measure.keeps_misses);
+        self.crowd.begin(&measure.mix, self.clock.now());
         let shots_due = self.shoot(measure, &mut seconds, messages);
         let sockets_in_time = since(&self.sockets.counters(), &sockets_before);
-        self.drain(self.clock.now().mono_ns + measure.drain_ns, messages);
+        self.drain(measure, messages);
+        let not_taken = self.crowd.end();
         let totals = self.crowd.session_counters();
         let book = std::mem::replace(&mut self.crowd.book, Book::new(0, false));
         let _ = messages.send(Message::Finished(Box::new(Finished {
@@ -192,9 +200,10 @@ impl Generator {
             latency_open: book.latency_open,
             late: book.late,
             rows: book.rows,
+            invitations: book.invitations,
             shots_due,
             refused: totals.since(&self.refused_before),
-            unopened: self.crowd.forget_unopened(),
+            not_taken,
             cpu_ns: thread_cpu_ns() - cpu_before_ns,
             clock_samples: self.crowd.clock_samples.clone(),
         })));
@@ -235,13 +244,15 @@ impl Generator {
         self.crowd.book.counts.shots_fired + unfired
     }
 
-    /// Waits for the last answers.
-    fn drain(&mut self, until_ns: u64, messages: &Sender<Message>) {
+    /// Waits for the last answers, and for what follows from them.
+    fn drain(&mut self, measure: &Measure, messages: &Sender<Message>) {
+        let until_ns = self.clock.now().mono_ns + measure.drain_ns;
         let mut report_ns = self.clock.now().mono_ns + 500 * TICK_NS;
-        while self.crowd.is_busy() {
+        loop {
             let more = self.turn();
             let now_ns = self.clock.now().mono_ns;
-            if now_ns >= until_ns {
+            let is_quiet = now_ns >= self.crowd.stirred_ns() + measure.linger_ns;
+            if (is_quiet && !self.crowd.is_busy()) || now_ns >= until_ns {
                 break;
             }
             if now_ns >= report_ns {

@@ -1,5 +1,5 @@
-//! `redpkt-bench run`: opens the sessions of many users, then lets them shake at a rate, whatever the server
-//! does (an open loop), and checks every answer.
+//! `redpkt-bench run`: opens the sessions of many users, then lets them shake, and send, at a rate, whatever the
+//! server does (an open loop), lets them take what they win and are invited to, and checks every answer.
 //!
 //! | file | what |
 //! |---|---|
@@ -7,10 +7,11 @@
 //! | `schedule`, `stride` | who shakes when, on every host alike |
 //! | `fleet` | all threads: opening sessions (`joining`), a run, what they found out (`gather`) |
 //! | `generator` | one thread: its sockets and the turns it takes |
-//! | `crowd` | its users: sessions, what they wait for (`wheel`), what came of it (`book`) |
+//! | `crowd` | its users: sessions, what they wait for (`wheel`), what they do next (`mix`, `habits`), what came of it (`book`, `counts`) |
+//! | `deposit`, `order` | money for users before the run; packets of the house during it |
 //! | `clock` | our clock, and how far it is from the server's |
 //! | `console`, `spectrum`, `output` | what a person sees, and the files |
-//! | `report`, `check`, `tally` | what a run found out; whether it can be true; what each user was told about money |
+//! | `report`, `outcomes`, `check`, `tally` | what a run found out; whether it can be true; what each user was told about money |
 //! | `host`, `kernel`, `server_side` | the machine, its UDP counters, the server's counters |
 
 mod args;
@@ -18,14 +19,20 @@ mod book;
 mod check;
 mod clock;
 mod console;
+mod counts;
 mod crowd;
+mod deposit;
 mod fleet;
 mod gather;
 mod generator;
+mod habits;
 mod host;
 mod joining;
 mod kernel;
+mod mix;
 mod options;
+mod order;
+mod outcomes;
 mod output;
 mod report;
 mod schedule;
@@ -35,18 +42,21 @@ mod stride;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod totals;
 mod wheel;
 
 pub use args::RunArgs;
 pub use console::{Console, summary};
 pub use fleet::Fleet;
+pub use habits::SendHabit;
 pub use host::Host;
 pub use kernel::{KernelCheck, UdpCounters};
+pub use mix::Mix;
 pub use options::RunOptions;
+pub use order::OrderFound;
+pub use outcomes::{Invites, Opens, Requests, Shakes};
 pub use output::Outputs;
-pub use report::{
-    Check, Joins, Opens, Percentiles, RefusedFrames, Report, ScheduleKept, Second, Shakes, SocketTrouble,
-};
+pub use report::{Check, Joins, Percentiles, RefusedFrames, Report, ScheduleKept, Second, SocketTrouble};
 pub use schedule::{Arrivals, Rate};
 pub use server_side::ServerSide;
 pub use spectrum::{text as spectrum, write_hgrm};
@@ -57,6 +67,13 @@ use redpkt::cli::Failure;
 /// What a run tells while it goes on.
 #[derive(Clone, Debug)]
 pub enum Progress {
+    /// Users are being paid.
+    Paying {
+        /// That were.
+        paid: u64,
+        /// That will be.
+        users: u64,
+    },
     /// Sessions are being opened.
     Joining {
         /// That are open.
@@ -82,6 +99,8 @@ pub enum Progress {
 /// Opens the sessions, runs the load, and checks every answer. A failed check is no failure here: see
 /// [`Report::check`].
 pub fn execute(options: &RunOptions, progress: &mut dyn FnMut(Progress)) -> Result<Report, Failure> {
+    options.check()?;
+    deposit::deposit(options, progress)?;
     let mut fleet = Fleet::join(options, progress)?;
     fleet.measure(options, progress)
 }

@@ -1,10 +1,12 @@
 //! What a run is told, checked.
 
+use super::habits::SendHabit;
+use super::mix::Mix;
 use super::schedule::{Arrivals, Rate};
 use crate::relay::{PEERS_MAX, RelayOptions};
 use redpkt::cli::Failure;
-use redpkt_proto::FRAMES_PER_DATAGRAM_MAX;
 use redpkt_proto::keyring::KeyRing;
+use redpkt_proto::{FRAMES_PER_DATAGRAM_MAX, RECIPIENTS_MAX, RECIPIENTS_PER_FRAME, SEND_FEN_MAX};
 use serde::Serialize;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,6 +19,9 @@ pub const SOURCE_PORTS_MAX: usize = 60_000;
 
 /// Threads that one run can have.
 pub const THREADS_MAX: u32 = 256;
+
+/// The most that `--deposit` gives a user, in fen.
+pub const DEPOSIT_FEN_MAX: u64 = 1_000_000_000;
 
 /// The longest run.
 pub const DURATION_MAX: Duration = Duration::from_secs(24 * 3_600);
@@ -39,9 +44,17 @@ pub struct RunOptions {
     /// How long.
     #[serde(serialize_with = "as_text")]
     pub duration: Duration,
-    /// Share of wins that are opened, 0 to 1.
-    pub open_share: f64,
-    /// Shakes in each datagram.
+    /// What users do.
+    pub mix: Mix,
+    /// What users send.
+    pub send: SendHabit,
+    /// What each user is paid before the run, in fen; 0 for nothing.
+    pub deposit_fen: u64,
+    /// An order of packets of the house, given when the run begins: the query of `POST /send`.
+    pub order: Option<String>,
+    /// Whether opens and grabs whose outcome is not known are made again until it is.
+    pub persists: bool,
+    /// Requests in each shot.
     pub frames_per_datagram: usize,
     /// Which host this is, from 1.
     pub host: u32,
@@ -75,6 +88,9 @@ pub struct RunOptions {
     pub http: Option<String>,
     /// Whether plain misses are kept for the tally too.
     pub tally_misses: bool,
+    /// The longest random wait before a session that the server has lost is asked for again.
+    #[serde(serialize_with = "as_text")]
+    pub rejoin_wait: Duration,
     /// A relay of our own between us and the server, and what it does to datagrams.
     pub wire: Option<RelayOptions>,
 }
@@ -89,7 +105,11 @@ impl RunOptions {
             first_user: 1,
             rate,
             duration,
-            open_share: 1.0,
+            mix: Mix::default(),
+            send: SendHabit::default(),
+            deposit_fen: 0,
+            order: None,
+            persists: false,
             frames_per_datagram: 1,
             host: 1,
             hosts: 1,
@@ -105,6 +125,7 @@ impl RunOptions {
             align: Duration::from_secs(1),
             http: None,
             tally_misses: false,
+            rejoin_wait: Duration::from_secs(1),
             wire: None,
         }
     }
@@ -135,12 +156,8 @@ impl RunOptions {
         within_time("--deadline", self.deadline, Duration::from_millis(10), Duration::from_secs(600))?;
         within_time("--align", self.align, Duration::from_millis(1), Duration::from_secs(3_600))?;
         within_time("--spin", self.spin, Duration::ZERO, Duration::from_secs(1))?;
-        if !(0.0..=1.0).contains(&self.open_share) {
-            return Err(Failure::usage(format!(
-                "--mix open={}: a share from 0 to 1 is allowed",
-                self.open_share
-            )));
-        }
+        self.mix.check()?;
+        self.check_money()?;
         if !self.cores.is_empty() && self.cores.len() != self.threads as usize {
             return Err(Failure::usage(format!(
                 "--cores: {} cores for {} threads; name one for each, or none",
@@ -152,6 +169,43 @@ impl RunOptions {
             within("--source-ports", self.source_ports as u64, 1, PEERS_MAX as u64)?;
         }
         Ok(())
+    }
+}
+
+impl RunOptions {
+    /// What concerns sends, deposits and orders.
+    fn check_money(&self) -> Result<(), Failure> {
+        let SendHabit { recipients, shares, fen_min, fen_max, equal } = self.send;
+        if self.mix.send > 0.0 {
+            within("--send-recipients", recipients.into(), 1, RECIPIENTS_MAX as u64)?;
+            within("--send-recipients", recipients.into(), 1, self.users - 1)?;
+            within("--send-shares", shares.into(), 1, fen_min.into())?;
+            within("--send-fen", fen_min.into(), 1, fen_max.into())?;
+            within("--send-fen", fen_max.into(), 1, SEND_FEN_MAX.into())?;
+            if !(0.0..=1.0).contains(&equal) {
+                return Err(Failure::usage(format!("--send-equal {equal}: a share from 0 to 1 is allowed")));
+            }
+        }
+        within("--deposit", self.deposit_fen, 0, DEPOSIT_FEN_MAX)?;
+        let asks_http = [("--deposit", self.deposit_fen > 0), ("--order", self.order.is_some())];
+        if let Some((option, _)) = asks_http.iter().find(|(_, is_given)| *is_given && self.http.is_none()) {
+            return Err(Failure::usage(format!("{option}: name the server's HTTP side by --http URL")));
+        }
+        if self.order.is_some()
+            && (self.hosts > 1 || self.mix.invites() || self.mix.open < 1.0 || self.mix.again > 0.0)
+        {
+            return Err(Failure::usage(
+                "--order: every packet of it is looked for, so one host has all users, they open all they are                  invited to once, and send and share nothing themselves",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Frames that a datagram may have: those of a shot, or those of a send if they are more.
+    pub(super) fn frames_max(&self) -> usize {
+        let send =
+            if self.mix.send > 0.0 { self.send.recipients.div_ceil(RECIPIENTS_PER_FRAME as u32) } else { 1 };
+        self.frames_per_datagram.max(send as usize)
     }
 }
 
@@ -190,7 +244,7 @@ mod tests {
     fn bad_values_name_their_option() {
         good().check().unwrap();
         type Spoil = fn(&mut RunOptions);
-        let bad: [(&str, Spoil); 17] = [
+        let bad: [(&str, Spoil); 24] = [
             ("--users 0:", |options| options.users = 0),
             ("--users 3:", |options| (options.users, options.threads) = (3, 4)),
             ("--first-user ", |options| options.first_user = u64::MAX),
@@ -205,7 +259,14 @@ mod tests {
             ("--join-window 0:", |options| options.join_window = 0),
             ("--duration 0ns:", |options| options.duration = Duration::ZERO),
             ("--deadline 0ns:", |options| options.deadline = Duration::ZERO),
-            ("--mix open=1.5:", |options| options.open_share = 1.5),
+            ("--mix open=1.5:", |options| options.mix.open = 1.5),
+            ("--send-recipients 55:", |options| (options.mix.send, options.send.recipients) = (1.0, 55)),
+            ("--send-recipients 3:", |options| (options.mix.send, options.users) = (1.0, 3)),
+            ("--send-shares 11:", |options| (options.mix.send, options.send.shares) = (1.0, 11)),
+            ("--send-fen 10:", |options| (options.mix.send, options.send.fen_max) = (1.0, 9)),
+            ("--send-equal ", |options| (options.mix.send, options.send.equal) = (1.0, 1.5)),
+            ("--deposit:", |options| options.deposit_fen = 5),
+            ("--order:", |options| options.order = Some("rate=1&total=1".into())),
             ("--cores:", |options| options.cores = vec![0, 1]),
             ("--source-ports 5000:", |options| {
                 (options.wire, options.source_ports) = (Some(RelayOptions::default()), 5_000);

@@ -3,6 +3,8 @@
 use super::host::Host;
 use super::kernel::KernelCheck;
 use super::options::RunOptions;
+use super::order::OrderFound;
+use super::outcomes::{Invites, Opens, Requests, Shakes};
 use super::server_side::ServerSide;
 use super::tally::Row;
 use hdrhistogram::Histogram;
@@ -13,7 +15,7 @@ use serde::Serialize;
 pub struct Report {
     /// Requests a second that this host was to make: its share of the whole.
     pub target_qps: f64,
-    /// Requests a second that were made within the run's time.
+    /// Requests a second that were made at shots.
     pub offered_qps: f64,
     /// Of these, those that were answered, a second of the run's time.
     pub answered_qps: f64,
@@ -29,7 +31,7 @@ pub struct Report {
     pub datagrams_received: u64,
     /// Frames in the datagrams sent.
     pub frames_sent: u64,
-    /// Requests answered, opens included. A BUSY that ended a request is none.
+    /// Requests answered, also those that follow from others. A BUSY that ended a request is none.
     pub answers: u64,
     /// Requests without an answer at their deadline, after all retransmissions.
     pub timeouts: u64,
@@ -55,6 +57,20 @@ pub struct Report {
     pub shake: Shakes,
     /// Opens.
     pub open: Opens,
+    /// Sends.
+    pub send: Requests,
+    /// Shares.
+    pub share: Requests,
+    /// Grabs.
+    pub grab: Requests,
+    /// Questions for the balance.
+    pub balance: Requests,
+    /// Questions for the history.
+    pub history: Requests,
+    /// Invitations.
+    pub invites: Invites,
+    /// The order of packets of the house, where one was given.
+    pub order: Option<OrderFound>,
     /// Second by second.
     pub per_second: Vec<Second>,
     /// The schedule.
@@ -117,42 +133,6 @@ pub struct Percentiles {
     pub p999: f64,
     /// The longest.
     pub max: f64,
-}
-
-/// What became of shakes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Shakes {
-    /// Made: given to a session, which sent it at least once.
-    pub sent: u64,
-    /// Answered: nothing.
-    pub miss: u64,
-    /// Answered: a packet.
-    pub win: u64,
-    /// Unanswered at the deadline.
-    pub unknown: u64,
-    /// Refused by the server to the end.
-    pub busy: u64,
-    /// Answered otherwise: the server contradicts itself, or us.
-    pub other: u64,
-}
-
-/// What became of opens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Opens {
-    /// Made.
-    pub sent: u64,
-    /// Took money.
-    pub ok: u64,
-    /// Found nothing to take.
-    pub empty: u64,
-    /// What was taken, in fen.
-    pub fen: u64,
-    /// Unanswered at the deadline.
-    pub unknown: u64,
-    /// Refused by the server to the end.
-    pub busy: u64,
-    /// Answered otherwise.
-    pub other: u64,
 }
 
 /// One second of the run.

@@ -1,7 +1,7 @@
 //! The server's own counters, read over HTTP before and after a run.
 
+use crate::http;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 
 /// What the server counted, since its start or between two readings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -50,11 +50,9 @@ struct Open {
 impl ServerSide {
     /// Reads them; `url` is that of the server's HTTP side. The error is one line.
     pub fn read(url: &str) -> Result<ServerSide, String> {
-        let full = format!("{}/stats.json", url.trim_end_matches('/'));
-        let agent: ureq::Agent =
-            ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(5))).build().into();
-        let answer = agent.get(&full).call().map_err(|error| format!("{full}: {error}"))?;
-        let stats: Stats = answer.into_body().read_json().map_err(|error| format!("{full}: {error}"))?;
+        let stats = http::get(url, "stats.json")?;
+        let stats: Stats =
+            serde_json::from_value(stats).map_err(|error| format!("{url}/stats.json: {error}"))?;
         Ok(ServerSide {
             answers: stats.answers,
             shake_miss: stats.shake.miss,

@@ -11,11 +11,12 @@ pub struct Row {
     pub user: u64,
     /// To which request.
     pub req: u64,
-    /// `shake` or `open`.
+    /// `shake`, `open`, `send`, `share` or `grab`.
     pub op: &'static str,
-    /// A shake that won: the packet. An open: the packet that was asked for. Else 0.
+    /// The packet that was won or made, or that was opened, shared or grabbed; where the outcome is not known,
+    /// the one that was asked for. 0 where nothing was won, and where it was refused.
     pub packet: u64,
-    /// An open that took money: how much. Else 0.
+    /// What an open took, or the total of the packet that was sent. Else 0.
     pub fen: u64,
     /// Whether the server has said so.
     pub outcome: Outcome,
@@ -35,6 +36,9 @@ pub enum Outcome {
 pub fn op_name(op: Op) -> &'static str {
     match op {
         Op::Open => "open",
+        Op::Send => "send",
+        Op::Share => "share",
+        Op::Grab => "grab",
         _ => "shake",
     }
 }

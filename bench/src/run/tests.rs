@@ -108,7 +108,7 @@ fn frames_share_datagrams() {
     let options = RunOptions {
         rate: Rate::datagrams_per_s(300),
         frames_per_datagram: 9,
-        open_share: 0.0,
+        mix: Mix { open: 0.0, ..Mix::default() },
         ..options(&server, 100, 1, 1_000)
     };
     let report = execute(&options, &mut quiet).unwrap();

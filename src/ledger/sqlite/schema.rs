@@ -51,7 +51,35 @@ CREATE TABLE accounts(number INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;
 /// Makes tables and views, and fills those that never change.
 pub fn create(connection: &Connection) -> rusqlite::Result<()> {
     connection.execute_batch(TABLES)?;
-    connection.execute_batch(&views())?;
+    connection.execute_batch(&views("row"))?;
+    fill_names(connection)
+}
+
+/// Makes the tables and views of a file that holds the journals of all groups: like those of one group, with
+/// the group in front of each row.
+pub fn create_export(connection: &Connection) -> rusqlite::Result<()> {
+    let row = "row INTEGER PRIMARY KEY,";
+    let number = "number INTEGER PRIMARY KEY,\n    last_row";
+    let tables = TABLES.replacen(row, "\"group\" INTEGER NOT NULL,\n    row INTEGER NOT NULL,", 1).replacen(
+        number,
+        "\"group\" INTEGER NOT NULL,\n    number INTEGER NOT NULL,\n    last_row",
+        1,
+    );
+    connection.execute_batch(&tables)?;
+    connection.execute_batch(&views("\"group\", row"))?;
+    fill_names(connection)
+}
+
+/// Indexes for questions, on a file that holds the journals of all groups.
+pub const EXPORT_INDEXES: &str = "
+CREATE UNIQUE INDEX journal_row ON journal(\"group\", row);
+CREATE INDEX journal_user ON journal(user, req);
+CREATE INDEX journal_packet ON journal(packet);
+CREATE INDEX journal_kind ON journal(kind);
+CREATE UNIQUE INDEX commits_number ON commits(\"group\", number);
+";
+
+fn fill_names(connection: &Connection) -> rusqlite::Result<()> {
     for kind in Kind::ALL {
         connection.execute("INSERT INTO kinds VALUES (?1, ?2)", (kind as u8, kind.name()))?;
     }
@@ -104,7 +132,8 @@ fn account(code: &str, id: &str) -> String {
     )
 }
 
-fn views() -> String {
+/// The views; `place` names the columns that a row is found by.
+fn views(place: &str) -> String {
     let (user, req, packet) = (unsigned("user"), unsigned("req"), unsigned("packet"));
     let (other, detail, id) = (unsigned("other"), unsigned("detail"), unsigned("id"));
     let (debit, credit) = (account("debit", "debit_id"), account("credit", "credit_id"));
@@ -118,7 +147,7 @@ fn views() -> String {
     format!(
         "
 CREATE VIEW statement AS
-SELECT row, {at} AS time, (SELECT name FROM kinds WHERE number = kind) AS kind,
+SELECT {place}, {at} AS time, (SELECT name FROM kinds WHERE number = kind) AS kind,
     {debit} AS debit, {credit} AS credit, fen,
     {user} AS user, {req} AS req, {packet} AS packet, {other} AS other, {detail} AS detail, note
 FROM journal;

@@ -212,7 +212,7 @@ impl Packets {
         }
     }
 
-    /// Gives the packet, which is the next of the pool, to `winner`. `false` if it is not in the pool, or there is
+    /// Gives the packet, which is the next of the pool, to `winner`, who has claimed a share by that. `false` if it is not in the pool, or there is
     /// no room.
     pub fn win(&mut self, number: u32, winner: u64) -> bool {
         while let Some(next) = self.pool.pop_front() {
@@ -225,6 +225,9 @@ impl Packets {
                 return false;
             }
             let Some(head) = self.members.add(number, winner, packet.members) else { return false };
+            // A share of it is the winner's, whoever else is let in before it is opened.
+            *self.members.stage_mut(head) = Stage::Grabbed;
+            packet.grabbed += 1;
             packet.members = head;
             packet.place = Place::Out;
             self.pooled -= 1;

@@ -157,6 +157,25 @@ fn a_share_can_be_shared() {
     world.check_conservation();
 }
 
+/// Expect: a share of what one has won is one's own, however many are let in before it is opened.
+#[test]
+fn a_winner_finds_a_share_whoever_was_invited() {
+    let (mut world, mut winner, mut others) = world_of(3);
+    world.order(&Order { shares: 2, ..order(2, 50) });
+    let packet = winner.shake(&mut world).packet;
+    assert_eq!(winner.about(&mut world, Op::Grab, packet, 0).status, Status::Ok, "it is his already");
+    for other in &mut others {
+        assert_eq!(winner.about(&mut world, Op::Share, packet, other.user()).status, Status::Ok);
+    }
+    assert_eq!(others[0].open(&mut world, packet).status, Status::Ok);
+    assert_eq!(others[1].open(&mut world, packet), said(Status::Empty));
+    assert_eq!(winner.open(&mut world, packet).status, Status::Ok);
+    world.mint(1, 9);
+    let (_, single) = (winner.shake(&mut world), winner.shake(&mut world).packet);
+    assert_eq!(winner.about(&mut world, Op::Share, single, 3), said(Status::Empty), "there is one share");
+    world.check_conservation();
+}
+
 /// Expect: an invitation comes when the packet is durable, again until it is acknowledged, and not after.
 #[test]
 fn the_invited_are_told_until_they_say_so() {

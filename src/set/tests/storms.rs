@@ -94,6 +94,7 @@ struct Storm {
     players: Vec<Player>,
     told: Told,
     packets: Vec<u64>,
+    paid: u64,
 }
 
 impl Storm {
@@ -108,7 +109,7 @@ impl Storm {
         let mut world = World::new(config);
         let players = (1..=USERS as u64).map(|user| Player { client: world.client(user), asked: vec![] });
         let players = players.collect();
-        Storm { world, players, told: Told::default(), packets: vec![] }
+        Storm { world, players, told: Told::default(), packets: vec![], paid: 0 }
     }
 
     fn read(&mut self, out: Vec<(redpkt_proto::Path, Vec<Frame>)>) {
@@ -167,7 +168,8 @@ impl Storm {
                 let out = {
                     let now = self.world.now;
                     let user = user as u64 + 1;
-                    let id = format!("{}", self.world.rows().len());
+                    self.paid += 1;
+                    let id = format!("{}", self.paid);
                     let payment = crate::set::Payment { id, user, fen, is_deposit: true };
                     self.world.core_of(user).pay(&payment, 1, now);
                     self.world.settle()
@@ -270,5 +272,6 @@ proptest! {
         }
         storm.world.check_conservation();
         check_rows(&storm.world.rows());
+        storm.world.audit();
     }
 }

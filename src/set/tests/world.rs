@@ -1,5 +1,6 @@
 //! The cores of a server, ledgers whose disks can be held back or fail, and clients that make frames by hand.
 
+use crate::audit;
 use crate::ledger::{Account, Kind, Ledger as _, Row, Simulated};
 use crate::set::book::{Book, Order, What};
 use crate::set::links::{Delivery, Message, mesh};
@@ -310,6 +311,22 @@ impl World {
         let mut client = self.stranger(user);
         client.join(self);
         client
+    }
+
+    /// Expect: the audit, which shares no code with what wrote the journals, finds every rule on money kept.
+    pub fn audit(&self) {
+        let Layout { sets, groups, .. } = self.config.layout;
+        let taken = |(group, ledger): (u32, &Simulated)| {
+            let mut taken = audit::Group::new(audit::Place::new(self.config.machine, sets, groups, group));
+            for (number, (row, note)) in (1..).zip(ledger.durable_rows()) {
+                taken.take(number, &row, note.as_deref());
+            }
+            taken
+        };
+        let read: Vec<_> = (0..).zip(&self.ledgers).map(taken).collect();
+        let report =
+            audit::judge(read, None, |group| self.ledgers[group as usize].durable_rows().len() as u64);
+        assert!(report.ok, "{:#?}", report.differences);
     }
 
     /// Who holds how much money. Expect: nothing is made or lost on the way, in no group, and over all.
