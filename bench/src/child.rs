@@ -5,9 +5,11 @@
 //! the directory, an interrupt of the parent does the same (`guard`), and should the parent be killed
 //! outright, the kernel kills the child.
 
+mod audit;
 mod guard;
 
-pub use guard::follow_parent;
+pub use audit::Audit;
+pub use guard::{directory as temporary_directory, follow_parent};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;

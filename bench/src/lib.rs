@@ -11,11 +11,14 @@ pub mod demo;
 pub mod echo;
 pub mod floor;
 pub mod http;
+mod json;
 pub mod knee;
+pub mod opens;
 pub mod relay;
 pub mod run;
 
 use clap::{Parser, Subcommand};
+use json::json_or_text;
 use redpkt::cli::Failure;
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -38,6 +41,8 @@ enum Command {
     Knee(knee::KneeArgs),
     /// What the server costs beside a bare echo with the same I/O
     Floor(floor::FloorArgs),
+    /// The highest rate of durable opens
+    Opens(opens::OpensArgs),
     /// A relay that loses, doubles, reorders and delays datagrams
     Relay(relay::RelayArgs),
     /// The bare echo, as a process of its own
@@ -57,6 +62,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Demo(args) => demo::run(&args),
         Command::Knee(args) => knee::run(&args),
         Command::Floor(args) => floor::run(&args),
+        Command::Opens(args) => opens::run(&args),
         Command::Relay(args) => relay::run(args),
         Command::Echo(args) => echo::run(&args),
     };

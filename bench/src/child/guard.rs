@@ -33,8 +33,8 @@ pub(super) fn spawn(command: &mut Command) -> io::Result<Child> {
     Ok(child)
 }
 
-/// Makes a directory under guard.
-pub(super) fn directory() -> io::Result<TempDir> {
+/// Makes a directory that goes with this process, also when it is interrupted.
+pub fn directory() -> io::Result<TempDir> {
     let mut guarded = guarded();
     let directory = tempfile::Builder::new().prefix("redpkt-bench-").tempdir()?;
     guarded.directories.push(directory.path().to_owned());

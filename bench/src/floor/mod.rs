@@ -21,6 +21,7 @@ mod users;
 mod variant;
 
 pub use client::{Client, Load, Tally};
+pub use join::join;
 pub use machine::{CorePair, siblings};
 pub use measure::{Comparison, Ratio, Sample, VariantReport};
 pub use spread::Spread;

@@ -52,6 +52,11 @@ impl User {
         (0..count).map(|_| User::new(SessionKey::from_bytes(rand::RngExt::random(rng)), 1)).collect()
     }
 
+    /// Its key and its number, for a client of another kind.
+    pub fn session(&self) -> (SessionKey, u32) {
+        (self.key.clone(), self.session_number)
+    }
+
     /// Whether a request is on its way.
     pub fn waits(&self) -> bool {
         self.waits
