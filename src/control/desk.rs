@@ -3,26 +3,17 @@
 //! Asking twice is harmless, so whoever got no answer asks again. Orders go one after another: every group has to
 //! write the same ones in the same order.
 
-use super::orders::{Asked, OrderReport, Orders};
-use super::payments::{AskedPayment, Payments};
-use super::server::lock;
+use super::orders::Orders;
+use super::payments::Payments;
 use super::settings::FEN_IN_ALL_MAX;
-use super::shared::Shared;
-use crate::set::book::{Order, OrderState, What};
-use crate::set::{Done, DoneOutcome, Payment};
-use crate::worker::{Command, WorkerHangs};
-use std::sync::Arc;
+use crate::set::book::OrderState;
+use crate::set::{Done, DoneOutcome};
+use crate::worker::WorkerHangs;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// How long an answer waits for the disk.
-const WAIT_MAX: Duration = Duration::from_secs(5);
-
-/// When workers that have not all answered are told once more. It does no harm: a group writes an order once.
-const TELL_AGAIN_AFTER: Duration = Duration::from_secs(4);
-
-/// Between two looks at what the workers have said.
-const LOOK_EVERY: Duration = Duration::from_millis(1);
+pub const WAIT_MAX: Duration = Duration::from_secs(5);
 
 /// Why the operator does not get what was asked for. Nothing has changed, unless it says that it is unknown.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -40,7 +31,7 @@ pub enum Refused {
     #[error("the wallet does not hold that much")]
     TooLittleMoney,
     /// Sums of money would not fit into 63 bits.
-    #[error("all orders and deposits together could be more than {FEN_IN_ALL_MAX} fen; ask for less")]
+    #[error("the total of all orders and deposits could be more than {FEN_IN_ALL_MAX} fen; ask for less")]
     TooMuch,
     /// A table has no room, for good.
     #[error("this ledger takes no more {0}")]
@@ -81,33 +72,39 @@ pub struct Desk {
     pub payments: Payments,
     /// The newest ticket; 0 is nobody's.
     ticket: u64,
-    writing: Option<Writing>,
+    /// The order, or the change of one, that is being written.
+    pub writing: Option<Writing>,
     /// The group that is being rebuilt: meanwhile no order is taken, because it could not write it.
     pub rebuilding: Option<u32>,
 }
 
 /// An order, or a change of one, that not all groups have written.
 #[derive(Debug)]
-struct Writing {
-    ticket: u64,
-    at: usize,
+pub struct Writing {
+    /// By which the groups answer.
+    pub ticket: u64,
+    /// The position of the order.
+    pub at: usize,
     /// `None` while it is the order itself.
-    state: Option<OrderState>,
-    groups_left: usize,
+    pub state: Option<OrderState>,
+    /// Groups that have not answered.
+    pub groups_left: usize,
     /// When the workers were told.
-    told: Instant,
+    pub told: Instant,
     /// Whether a group has written it.
-    is_written: bool,
+    pub is_written: bool,
     /// Whether a group had no room for it: it is told again.
-    is_full: bool,
-    outcome: watch::Sender<Option<DoneOutcome>>,
+    pub is_full: bool,
+    /// To who waits.
+    pub outcome: watch::Sender<Option<DoneOutcome>>,
 }
 
 /// An answer that comes when the journals have what was asked for.
-struct Pending {
-    outcome: watch::Receiver<Option<DoneOutcome>>,
+pub struct Pending {
+    /// Comes here.
+    pub outcome: watch::Receiver<Option<DoneOutcome>>,
     /// Whether it was asked for now, and not before.
-    is_new: bool,
+    pub is_new: bool,
 }
 
 impl Desk {
@@ -125,24 +122,26 @@ impl Desk {
         is_idle
     }
 
-    fn next_ticket(&mut self) -> u64 {
+    /// What the next thing asked for is called towards the workers.
+    pub fn next_ticket(&mut self) -> u64 {
         self.ticket += 1;
         self.ticket
     }
 
-    fn has_room_for_fen(&self, fen: u128) -> Result<(), Refused> {
+    /// Whether so much more can be put in, in the life of the ledger.
+    pub fn has_room_for_fen(&self, fen: u128) -> Result<(), Refused> {
         let fen = self.orders.fen_at_most() + self.payments.deposited_fen() + fen;
         if fen > FEN_IN_ALL_MAX { Err(Refused::TooMuch) } else { Ok(()) }
     }
 
     /// What is being written, if that is this.
-    fn is_writing(&self, at: usize, state: Option<OrderState>) -> Option<Pending> {
+    pub fn is_writing(&self, at: usize, state: Option<OrderState>) -> Option<Pending> {
         let writing = self.writing.as_ref().filter(|writing| (writing.at, writing.state) == (at, state))?;
         Some(Pending { outcome: writing.outcome.subscribe(), is_new: false })
     }
 
-    /// Orders go one after another.
-    fn check_idle(&self) -> Result<(), Refused> {
+    /// Orders go one after another: whether nothing is being written.
+    pub fn check_idle(&self) -> Result<(), Refused> {
         match (&self.writing, self.rebuilding) {
             (Some(writing), _) => Err(Refused::Busy(format!("order {:?}", self.orders.get(writing.at).0.id))),
             (None, Some(group)) => Err(Refused::Busy(format!("group {group}"))),
@@ -150,7 +149,8 @@ impl Desk {
         }
     }
 
-    fn take_done(&mut self, done: Done) {
+    /// A group has said what became of something.
+    pub fn take_done(&mut self, done: Done) {
         if let Some(writing) = self.writing.as_mut().filter(|writing| writing.ticket == done.ticket) {
             writing.groups_left = writing.groups_left.saturating_sub(1);
             writing.is_written |= done.outcome == DoneOutcome::Written;
@@ -158,247 +158,5 @@ impl Desk {
         } else {
             self.payments.done(done.ticket, done.outcome);
         }
-    }
-}
-
-impl Shared {
-    /// Takes an order, and answers when all groups that work have written it; whether it is new, and its position.
-    /// Without an id it gets one. `any_day` as in [`Orders::ask`].
-    pub async fn give_order(&self, mut order: Order, any_day: bool) -> Result<(bool, usize), Refused> {
-        if order.id.is_empty() {
-            order.id = lock(self.desk()).orders.free_id();
-        }
-        let end = Instant::now() + WAIT_MAX;
-        let pending = loop {
-            match self.ask_order(&order, any_day) {
-                Err(Refused::Busy(_)) if Instant::now() < end => self.look().await,
-                asked => break asked?,
-            }
-        };
-        let is_new = match pending {
-            None => false,
-            Some(pending) => self.written(pending, end, None).await?,
-        };
-        let at = lock(self.desk()).orders.position(&order.id).ok_or(Refused::NotFound("give"))?;
-        Ok((is_new, at))
-    }
-
-    /// Has an order go on, pause or stop, and answers when all groups that work have written it; its position.
-    pub async fn set_order_state(&self, id: &str, what: &str, state: OrderState) -> Result<usize, Refused> {
-        let end = Instant::now() + WAIT_MAX;
-        let (at, pending) = loop {
-            match self.ask_order_state(id, what, state) {
-                Err(Refused::Busy(_)) if Instant::now() < end => self.look().await,
-                asked => break asked?,
-            }
-        };
-        if let Some(pending) = pending {
-            self.written(pending, end, None).await?;
-        }
-        Ok(at)
-    }
-
-    /// Pays into a wallet or out of it, and answers when that is durable; whether it is new.
-    pub async fn pay(&self, payment: &Payment) -> Result<bool, Refused> {
-        let end = Instant::now() + WAIT_MAX;
-        let layout = self.settings().layout;
-        let group = layout.group_of(layout.set_of(payment.user));
-        match self.ask_payment(payment, group)? {
-            None => Ok(false),
-            Some(pending) => self.written(pending, end, Some(group)).await,
-        }
-    }
-
-    /// Waits for an outcome; whether it was asked for now. `group` is the one that writes it, if it is one.
-    async fn written(&self, pending: Pending, end: Instant, group: Option<u32>) -> Result<bool, Refused> {
-        loop {
-            let outcome = *pending.outcome.borrow();
-            match outcome {
-                Some(outcome) => return self.answer(outcome, group).map(|()| pending.is_new),
-                None if Instant::now() >= end => return Err(Refused::TimedOut),
-                None => self.look().await,
-            }
-        }
-    }
-
-    fn answer(&self, outcome: DoneOutcome, group: Option<u32>) -> Result<(), Refused> {
-        match outcome {
-            DoneOutcome::Written => Ok(()),
-            DoneOutcome::Full => Err(Refused::NoRoomNow),
-            DoneOutcome::TooLittleMoney => Err(Refused::TooLittleMoney),
-            DoneOutcome::Failed | DoneOutcome::Unknown => {
-                Err(Refused::Failed(group.or_else(|| self.failed_group()).unwrap_or(0)))
-            }
-        }
-    }
-
-    async fn look(&self) {
-        tokio::time::sleep(LOOK_EVERY).await;
-        self.collect();
-    }
-
-    /// Takes an order and tells the workers; `None` if it is written already.
-    fn ask_order(&self, order: &Order, any_day: bool) -> Result<Option<Pending>, Refused> {
-        let mut desk = lock(self.desk());
-        if desk.payments.has(&order.id) {
-            return Err(Refused::Conflict(order.id.clone()));
-        }
-        let (at, is_new) = match desk.orders.ask(order, any_day) {
-            Asked::Known(_) => return Ok(None),
-            Asked::Conflict => return Err(Refused::Conflict(order.id.clone())),
-            Asked::Full => return Err(Refused::Full("orders")),
-            Asked::NotWritten(at) => (at, false),
-            Asked::New(at) => (at, true),
-        };
-        if let Some(pending) = desk.is_writing(at, None) {
-            return Ok(Some(pending));
-        }
-        desk.check_idle()?;
-        if is_new {
-            desk.has_room_for_fen(order.fen_at_most())?;
-            desk.orders.take(order.clone());
-            let Order { id, rate_per_s, total, .. } = order;
-            tracing::info!(id, rate = rate_per_s, total, "order taken");
-        }
-        self.write_order(&mut desk, at, None, is_new).map(Some)
-    }
-
-    fn ask_order_state(
-        &self,
-        id: &str,
-        what: &str,
-        state: OrderState,
-    ) -> Result<(usize, Option<Pending>), Refused> {
-        let mut desk = lock(self.desk());
-        let verb = match state {
-            OrderState::Running => "resume",
-            OrderState::Paused => "pause",
-            OrderState::Stopped => "stop",
-        };
-        let at = desk.orders.position(id).ok_or(Refused::NotFound(verb))?;
-        let (order, before) = desk.orders.get(at);
-        if (order.what == What::Mint) != (what == "mint") {
-            return Err(Refused::NotFound(verb));
-        }
-        if let Some(pending) = desk.is_writing(at, Some(state)) {
-            return Ok((at, Some(pending)));
-        }
-        if before == state {
-            return Ok((at, None));
-        }
-        if before == OrderState::Stopped {
-            return Err(Refused::Stopped(id.to_owned()));
-        }
-        desk.check_idle()?;
-        tracing::info!(id, verb, "order changed");
-        Ok((at, Some(self.write_order(&mut desk, at, Some(state), true)?)))
-    }
-
-    /// Tells all workers of an order, or of a change of one.
-    fn write_order(
-        &self,
-        desk: &mut Desk,
-        at: usize,
-        state: Option<OrderState>,
-        is_new: bool,
-    ) -> Result<Pending, Refused> {
-        let (sender, outcome) = watch::channel(None);
-        let mut writing = Writing {
-            ticket: 0,
-            at,
-            state,
-            groups_left: 0,
-            told: Instant::now(),
-            is_written: false,
-            is_full: false,
-            outcome: sender,
-        };
-        self.tell_order(desk, &mut writing)?;
-        desk.writing = Some(writing);
-        Ok(Pending { outcome, is_new })
-    }
-
-    /// Tells all workers that live; a group that has it already says so.
-    fn tell_order(&self, desk: &mut Desk, writing: &mut Writing) -> Result<(), WorkerHangs> {
-        (writing.ticket, writing.groups_left, writing.is_full) = (desk.next_ticket(), 0, false);
-        writing.told = Instant::now();
-        let number = writing.at + 1;
-        let order = Arc::new(desk.orders.get(writing.at).0.clone());
-        for worker in self.workers().iter().filter(|worker| !worker.has_failed()) {
-            let (order, ticket) = (Arc::clone(&order), writing.ticket);
-            worker.command(match writing.state {
-                None => Command::Order { number, order, ticket },
-                Some(state) => Command::OrderState { number, state, ticket },
-            })?;
-            writing.groups_left += worker.groups().count();
-        }
-        Ok(())
-    }
-
-    fn ask_payment(&self, payment: &Payment, group: u32) -> Result<Option<Pending>, Refused> {
-        let mut desk = lock(self.desk());
-        if desk.orders.position(&payment.id).is_some() {
-            return Err(Refused::Conflict(payment.id.clone()));
-        }
-        if payment.is_deposit && !desk.payments.has(&payment.id) {
-            desk.has_room_for_fen(payment.fen.into())?;
-        }
-        let worker = &self.workers()[(group % self.settings().layout.workers) as usize];
-        let ticket = desk.next_ticket();
-        match desk.payments.ask(payment, group, ticket) {
-            AskedPayment::Written => Ok(None),
-            AskedPayment::Unknown => Err(Refused::Failed(group)),
-            AskedPayment::Conflict => Err(Refused::Conflict(payment.id.clone())),
-            AskedPayment::Full => Err(Refused::Full("payments")),
-            AskedPayment::Asked(outcome) => Ok(Some(Pending { outcome, is_new: false })),
-            AskedPayment::New(outcome) => {
-                if let Err(hangs) = worker.command(Command::Pay { payment: payment.clone(), ticket }) {
-                    // It was not told, so nothing has changed.
-                    desk.payments.done(ticket, DoneOutcome::Full);
-                    return Err(hangs.into());
-                }
-                Ok(Some(Pending { outcome, is_new: true }))
-            }
-        }
-    }
-
-    /// Takes in what the workers have said since the last look.
-    pub fn collect(&self) {
-        let mut desk = lock(self.desk());
-        for worker in self.workers() {
-            while let Some(done) = worker.take_done() {
-                desk.take_done(done);
-            }
-        }
-        let is_due =
-            |writing: &mut Writing| writing.groups_left == 0 || writing.told.elapsed() > TELL_AGAIN_AFTER;
-        let Some(mut writing) = desk.writing.take_if(is_due) else { return };
-        if writing.groups_left > 0 || writing.is_full {
-            if let Err(error) = self.tell_order(&mut desk, &mut writing) {
-                tracing::error!(%error, "an order was not told to all workers");
-            }
-            desk.writing = Some(writing);
-            return;
-        }
-        // Groups that have failed hear of it when they are rebuilt, or at the next start.
-        let is_known = writing.is_written;
-        if is_known && writing.state.is_none() {
-            desk.orders.is_written(writing.at);
-        }
-        if let Some(state) = writing.state.filter(|_| is_known) {
-            desk.orders.set_state(writing.at, state);
-        }
-        let outcome = if is_known { DoneOutcome::Written } else { DoneOutcome::Failed };
-        let _ = writing.outcome.send(Some(outcome));
-    }
-
-    /// How far the order at this position is.
-    pub fn order(&self, at: usize) -> OrderReport {
-        self.orders().swap_remove(at)
-    }
-
-    /// How far all orders are.
-    pub fn orders(&self) -> Vec<OrderReport> {
-        lock(self.desk()).orders.report(&self.snapshots(), self.settings().layout.groups)
     }
 }

@@ -4,7 +4,9 @@
 #![forbid(unsafe_code)]
 
 mod alarms;
+mod ask;
 mod check_order;
+mod clearing;
 mod conservation;
 mod desk;
 mod http;

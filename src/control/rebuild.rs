@@ -1,6 +1,7 @@
 //! Puts a group whose journal has failed back to work, while the others go on.
 
-use super::recover::{RecoverError, Store, catch_up, deliver, owed, read_group, wait_durable};
+use super::clearing::{catch_up, deliver, owed, wait_durable};
+use super::recover::{RecoverError, Store, read_group};
 use super::server::{lock, os_seeded_rng};
 use super::shared::Shared;
 use crate::ledger::AnyLedger;

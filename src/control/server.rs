@@ -70,6 +70,11 @@ pub enum StartError {
     /// The ledger cannot be gone on with.
     #[error(transparent)]
     Ledger(#[from] RecoverError),
+    /// The ledger has another order `start`.
+    #[error(
+        "--mint: the ledger has an order \"start\" with other content; give --mint and its options as they were, or leave them out and POST /mint with another id"
+    )]
+    OtherMint,
     /// The order `start` cannot be taken.
     #[error("--mint: order \"start\": {0}")]
     Mint(Refused),
@@ -80,9 +85,8 @@ impl StartError {
     pub fn is_usage(&self) -> bool {
         match self {
             StartError::Ledger(error) => error.is_usage(),
-            StartError::Mint(refused) => {
-                matches!(refused, Refused::Conflict(_) | Refused::TooMuch | Refused::Full(_))
-            }
+            StartError::OtherMint => true,
+            StartError::Mint(refused) => matches!(refused, Refused::TooMuch | Refused::Full(_)),
             _ => false,
         }
     }
@@ -141,7 +145,10 @@ impl Server {
             Ok(()) => Ok(server),
             Err(refused) => {
                 server.stop();
-                Err(StartError::Mint(refused))
+                Err(match refused {
+                    Refused::Conflict(_) => StartError::OtherMint,
+                    refused => StartError::Mint(refused),
+                })
             }
         }
     }

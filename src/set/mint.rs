@@ -31,6 +31,17 @@ pub(super) struct Inviting {
     sets_left: u32,
 }
 
+/// What has to be held for one packet of an order: rows, and promises.
+fn rows_and_promises(what: What) -> (usize, usize) {
+    match what {
+        What::Mint => (1, 0),
+        What::Send { recipients } => {
+            let at_once = recipients.min(RECIPIENTS_PER_TICK as u32) as usize;
+            (1 + at_once, at_once)
+        }
+    }
+}
+
 impl<L: Ledger> Core<L> {
     /// Makes the packets that are due in this worker's SETs; whether more are due than one tick makes.
     pub(super) fn mint_due(&mut self, now: Now) -> bool {
@@ -46,7 +57,12 @@ impl<L: Ledger> Core<L> {
             let mut steps = STEPS_PER_TICK;
             for order in 0..self.groups[group].book.orders().len() {
                 let due = self.groups[group].book.order_mut(order).due(now, steps);
+                let (rows, promises) = rows_and_promises(self.groups[group].book.orders()[order].order.what);
                 for packet in due {
+                    // The journal is behind: what is due is made when there is room again.
+                    if !self.groups[group].has_room(rows, promises) {
+                        break;
+                    }
                     self.groups[group].book.order_mut(order).next = packet + 1;
                     steps -= 1;
                     self.make(now, group, order, packet);
@@ -86,9 +102,8 @@ impl<L: Ledger> Core<L> {
             What::Mint => (Kind::Mint, 0),
             What::Send { recipients } => (Kind::Send, recipients),
         };
-        let at_once = recipients.min(RECIPIENTS_PER_TICK as u32) as usize;
         let packets = &group.book.set(set).packets;
-        if !packets.has_room(recipients as usize) || !group.has_room(1 + at_once, at_once) {
+        if !packets.has_room(recipients as usize) {
             return false;
         }
         let id = PacketId { machine: self.config.machine, set: set as u16, number: packets.next_number() };

@@ -100,3 +100,18 @@ fn wins_of_a_user_are_limited() {
     second.join(&mut world);
     assert_eq!(second.shake(&mut world).status, Status::Ok);
 }
+
+/// Expect: a journal that is behind holds an order up, and loses none of its packets.
+#[test]
+fn an_order_waits_for_a_slow_journal() {
+    let mut world = World::new(Config { capacity: capacity(4, 4, 64), ..config() });
+    let made = |world: &World| world.rows().iter().filter(|row| row.fen > 0).count();
+    world.ledger.limit_room(10);
+    world.set_disks(false);
+    world.order(&order(40, 5));
+    assert_eq!(made(&world), 9, "one row is the order's");
+    world.set_disks(true);
+    (0..10).for_each(|_| _ = world.settle());
+    assert_eq!(made(&world), 40);
+    assert_eq!(world.cores[0].books().next().unwrap().orders()[0].progress.passed_by, 0);
+}
