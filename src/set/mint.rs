@@ -167,6 +167,10 @@ impl<L: Ledger> Core<L> {
         let mut invited = 0;
         let mut looked_at = 0;
         while inviting.left > 0 && invited < RECIPIENTS_PER_TICK && self.groups[group].has_room(1, 1) {
+            // Those who were promised an invitation are pushed one too.
+            if !self.pushes.has_room(self.groups[group].promises.count() + 1) {
+                break;
+            }
             let (position, slot) = inviting.at;
             if inviting.sets_left == 0 || looked_at > 4 * RECIPIENTS_PER_TICK {
                 break;
@@ -190,6 +194,7 @@ impl<L: Ledger> Core<L> {
         if !is_over {
             self.groups[group].inviting = Some(inviting);
         }
-        !is_over
+        // Where there is no room the next tick goes on.
+        !is_over && looked_at > 0
     }
 }

@@ -59,6 +59,11 @@ impl Pushes {
         has_room
     }
 
+    /// Whether `count` more can be pushed, and wait for their acknowledgements after that.
+    pub(super) fn has_room(&self, count: usize) -> bool {
+        self.first.len() + self.waiting[0].len() + count <= self.capacity
+    }
+
     /// The next push that is due, and how often it was sent.
     fn pop_due(&mut self, now: Now) -> Option<(Push, usize)> {
         if let Some(push) = self.first.pop_front() {

@@ -18,6 +18,8 @@ pub struct Grabbed {
     pub granted: u64,
     /// Grabs that were told that nothing is left.
     pub refused: u64,
+    /// Grabs that were told, when they were sent again, that nothing was done, and were made anew.
+    pub not_done: u64,
     /// Shares opened.
     pub opened: u64,
     /// What was in them, in fen.
@@ -32,6 +34,7 @@ impl Grabbed {
             sent: burst.grab.sent,
             granted: burst.grab.ok,
             refused: burst.grab.refused,
+            not_done: burst.grab.not_done,
             opened: burst.open.ok,
             fen: burst.open.fen,
         }
@@ -44,8 +47,8 @@ pub struct Half {
     /// Of the users of other SETs, from the time a shake was due, in µs.
     pub others_p50_us: f64,
     pub others_p99_us: f64,
-    /// Requests a second of the second's users that were answered.
-    pub burst_qps: f64,
+    /// Within which all requests of the burst went out, in s: 1 unless this machine was too slow.
+    pub burst_s: f64,
     /// Requests that were sent again, of all.
     pub retransmits: u64,
     /// The packet's.
@@ -72,7 +75,7 @@ impl Half {
         Half {
             others_p50_us: beside.latency_us.p50,
             others_p99_us: beside.latency_us.p99,
-            burst_qps: burst.answered_qps,
+            burst_s: burst.seconds + burst.schedule.late_us.max / 1e6,
             retransmits: burst.retransmits + beside.retransmits,
             grabbed: told.map(|_| Grabbed::of(burst)),
             told_in_s: told.map(|told| told.as_secs_f64()),
@@ -97,7 +100,8 @@ impl Pair {
     pub fn line(&self) -> String {
         let Grabbed { sent, granted, refused, fen, .. } = self.with.grabbed.unwrap_or_default();
         format!(
-            "{sent} grabs, {granted} granted, {refused} refused, {fen} fen; others' p99 {:.0} µs, without {:.0} µs, × {:.2}",
+            "{sent} grabs in {:.2} s, {granted} granted, {refused} refused, {fen} fen; others' p99 {:.0} µs, without {:.0} µs, × {:.2}",
+            self.with.burst_s,
             self.with.others_p99_us,
             self.without.others_p99_us,
             self.ratio()

@@ -183,7 +183,8 @@ impl Book {
                     count.fen += fen;
                 }
             }
-            Status::Busy | Status::NotDone => count.busy += 1,
+            Status::Busy => count.busy += 1,
+            Status::NotDone => count.not_done += 1,
             Status::Empty | Status::Expired | Status::TooLittleMoney | Status::NothingThere => {
                 count.refused += 1;
             }

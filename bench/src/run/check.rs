@@ -85,8 +85,8 @@ pub fn check(evidence: &Evidence<'_>) -> Check {
 fn ends(counts: &Counts) -> [(&'static str, u64, u64, u64); 7] {
     let Counts { shake, open, .. } = counts;
     let ended = |what, count: &Requests| {
-        let Requests { sent, ok, refused, unknown, busy, other, .. } = *count;
-        (what, sent, ok + refused + unknown + busy + other, other)
+        let Requests { sent, ok, refused, unknown, busy, not_done, other, .. } = *count;
+        (what, sent, ok + refused + unknown + busy + not_done + other, other)
     };
     let shakes = shake.miss + shake.win + shake.unknown + shake.busy + shake.other;
     let opens = open.ok + open.empty + open.unknown + open.busy + open.other;

@@ -239,9 +239,12 @@ fn others(report: &Report) -> impl Iterator<Item = (&'static str, &Requests)> {
 }
 
 fn requests(count: &Requests) -> String {
-    let Requests { sent, ok, refused, unknown, busy, other, fen } = *count;
+    let Requests { sent, ok, refused, unknown, busy, not_done, other, fen } = *count;
     let [sent, ok, refused, unknown, busy] = [sent, ok, refused, unknown, busy].map(grouped);
     let mut text = format!("{sent} sent: {ok} done, {refused} refused, {unknown} unknown, {busy} busy");
+    if not_done > 0 {
+        let _ = write!(text, ", {} not done", grouped(not_done));
+    }
     if fen > 0 {
         let _ = write!(text, ", {} fen", grouped(fen));
     }

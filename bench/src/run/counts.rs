@@ -74,7 +74,7 @@ impl Counts {
             + open.ok
             + open.empty
             + open.other
-            + self.sum(|request| request.ok + request.refused + request.other)
+            + self.sum(|request| request.ok + request.refused + request.not_done + request.other)
     }
 
     /// Adds another thread's.

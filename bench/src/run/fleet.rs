@@ -199,6 +199,7 @@ impl Fleet {
             mix: options.mix,
             idle_set: options.idle_set,
             keeps_misses: options.tally_misses,
+            grace_ns: options.grace.as_nanos() as u64,
             stop: options.stop.clone(),
             // A shake at the end, its open, and some.
             drain_ns: 2 * options.deadline.as_nanos() as u64 + 1_000_000_000,

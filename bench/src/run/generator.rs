@@ -25,9 +25,6 @@ const BATCH: usize = 64;
 /// The longest sleep: timers have this resolution.
 const TICK_NS: u64 = 1_000_000;
 
-/// How long after its end a run's last shots may still go out.
-const GRACE_NS: u64 = 10_000_000;
-
 const S_NS: u64 = 1_000_000_000;
 
 /// What a thread is told.
@@ -52,6 +49,8 @@ pub struct Measure {
     /// How long nobody must have been invited, or asked for anything but luck, before the run is over: what one
     /// user does can invite another.
     pub linger_ns: u64,
+    /// How long after the run's time shots that are due in it may still go out.
+    pub grace_ns: u64,
     /// Ends the shots before their time when it is set.
     pub stop: Option<Arc<AtomicBool>>,
 }
@@ -232,7 +231,7 @@ impl Generator {
         loop {
             let now = self.clock.now();
             seconds.close_until(now, self.sockets.counters(), &mut self.crowd.book, messages);
-            if now.mono_ns >= end_ns && (next.is_none() || now.mono_ns >= end_ns + GRACE_NS) {
+            if now.mono_ns >= end_ns && (next.is_none() || now.mono_ns >= end_ns + measure.grace_ns) {
                 break;
             }
             if measure.is_stopped() {

@@ -95,6 +95,9 @@ pub struct RunOptions {
     /// The longest random wait before a session that the server has lost is asked for again.
     #[serde(serialize_with = "as_text")]
     pub rejoin_wait: Duration,
+    /// How long after the run's time shots that are due in it may still go out.
+    #[serde(serialize_with = "as_text")]
+    pub grace: Duration,
     /// Whether users act on an invitation at their next shot, and not at once.
     pub acts_at_shots: bool,
     /// A SET whose users make no shots.
@@ -153,6 +156,7 @@ impl RunOptions {
             http: None,
             tally_misses: false,
             rejoin_wait: Duration::from_secs(1),
+            grace: Duration::from_millis(10),
             acts_at_shots: false,
             idle_set: None,
             stop: None,

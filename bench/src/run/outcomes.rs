@@ -51,6 +51,8 @@ pub struct Requests {
     pub unknown: u64,
     /// Refused by the server to the end.
     pub busy: u64,
+    /// Answered that no money has moved and none will: it may be asked for anew, as users do with grabs.
+    pub not_done: u64,
     /// Answered otherwise.
     pub other: u64,
     /// Sends: what the packets made of them hold, in fen. Else 0.
@@ -84,5 +86,5 @@ macro_rules! by_field {
 
 by_field!(Shakes: sent miss win unknown busy other);
 by_field!(Opens: sent ok empty fen unknown busy other);
-by_field!(Requests: sent ok refused unknown busy other fen);
+by_field!(Requests: sent ok refused unknown busy not_done other fen);
 by_field!(Invites: received opened fen empty);
