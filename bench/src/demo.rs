@@ -1,14 +1,15 @@
 //! `redpkt-bench demo`: server and load in one command.
 //!
-//! A server starts on free loopback ports, many users join and shake, some of them win and open what they
-//! won. At the end stand the latencies, what both sides counted, and a verdict. Nothing is left running.
+//! A server starts on free loopback ports and a new ledger, many users join and shake, some of them win and open
+//! what they won. At the end stand the latencies, what both sides counted, the ledger's audit, and a verdict. Nothing
+//! is left, and nothing left running.
 
 mod spectrum;
 mod tallies;
 
-use crate::child::{ChildCommand, ChildOptions, ServerChild};
+use crate::child::{Audit, ChildCommand, ChildOptions, ServerChild, temporary_directory};
 use crate::floor::{CorePair, siblings};
-use crate::run::{Fleet, Progress, Rate, Report, RunOptions, Second, ServerSide};
+use crate::run::{Fleet, Progress, Rate, Report, RunOptions, Second, ServerSide, write_tally};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use redpkt::cli::Failure;
@@ -53,7 +54,12 @@ struct Plan {
 /// Runs the command.
 pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     let plan = Plan::of(args);
-    let mut child = ServerChild::start(plan.child_options()?)?;
+    let directory = temporary_directory()
+        .map_err(|error| Failure::machine(format!("making a temporary directory: {error}")))?;
+    let ledger = format!("sqlite:{}", directory.path().join("ledger").display());
+    let child_options = plan.child_options(&ledger)?;
+    let program = child_options.program.clone();
+    let mut child = ServerChild::start(child_options)?;
     let Plan { users, qps, seconds, mint, cores } = plan;
     println!("{users} users shake {qps} times a second for {seconds} s; {mint} packets a second can be won");
     println!(
@@ -73,7 +79,10 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     drop(fleet);
     let stats = child.stats()?;
     child.terminate()?;
-    conclude(&report, &stats)
+    let tally = directory.path().join("tally.jsonl");
+    write_tally(&tally, &report.tally)?;
+    let audit = Audit::of(&program, &ledger, &[tally])?;
+    conclude(&report, &stats, &audit)
 }
 
 impl Plan {
@@ -88,7 +97,7 @@ impl Plan {
         }
     }
 
-    fn child_options(&self) -> Result<ChildOptions, Failure> {
+    fn child_options(&self, ledger: &str) -> Result<ChildOptions, Failure> {
         // For the joins and the end too; what is not won stays in the pools.
         let packets = u64::from(self.mint) * u64::from(self.seconds + 60);
         ChildOptions::new(
@@ -102,6 +111,7 @@ impl Plan {
                 format!("--mint={}", self.mint),
                 format!("--mint-total={packets}"),
                 "--mint-fen=1..200".to_owned(),
+                format!("--ledger={ledger}"),
             ],
         )
     }
@@ -210,7 +220,7 @@ fn line(second: &Second, server: Option<[f64; 3]>) -> String {
 }
 
 /// Prints the latencies, the tallies and the verdict; a failure if something is not as it must be.
-fn conclude(report: &Report, stats: &serde_json::Value) -> Result<(), Failure> {
+fn conclude(report: &Report, stats: &serde_json::Value, audit: &Audit) -> Result<(), Failure> {
     println!("\nLatency of {} shakes, from the time each was due", report.latency.len());
     spectrum::lines(&report.latency).iter().for_each(|line| println!("{line}"));
     let at = |quantile| spectrum::time(report.latency.value_at_quantile(quantile));
@@ -239,6 +249,15 @@ fn conclude(report: &Report, stats: &serde_json::Value) -> Result<(), Failure> {
         "  left in the pools: {} packets, {} fen; sent again: {}",
         stats["pool_packets"], stats["pool_fen"], report.retransmits
     );
+    println!(
+        "\nAudit of the ledger on disk, and of what each client was told\n  {}; clients have taken {} fen, by the ledger {}",
+        audit.verdict(),
+        audit.number("/tallies/fen_clients"),
+        audit.number("/tallies/fen_ledger")
+    );
+    if !audit.ok {
+        problems.push("the audit found differences".to_owned());
+    }
     let unanswered = [(report.timeouts, "without an answer"), (report.busy, "refused to the end")];
     let unanswered = unanswered.iter().filter(|(count, _)| *count > 0);
     problems.extend(unanswered.map(|(count, what)| format!("{count} requests {what}")));
@@ -247,7 +266,7 @@ fn conclude(report: &Report, stats: &serde_json::Value) -> Result<(), Failure> {
         return Err(Failure::check(format!("FAILED: {}", problems.join("; "))));
     }
     println!(
-        "\nOK: all {} requests answered and checked; {} packets opened for {} fen; both sides agree",
+        "\nOK: all {} requests answered and checked; {} packets opened for {} fen; both sides agree, the audit is clean",
         report.answers, report.open.ok, report.open.fen
     );
     Ok(())

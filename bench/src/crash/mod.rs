@@ -9,15 +9,13 @@ mod report;
 
 use crate::child::{Audit, ChildCommand, ChildOptions, ServerChild, temporary_directory};
 use crate::http;
-use crate::run::{Fleet, Host, Mix, Rate, Report as RunReport, RunOptions, SendHabit, deposit, write_rows};
+use crate::run::{Fleet, Host, Mix, Rate, Report as RunReport, RunOptions, SendHabit, deposit, write_tally};
 use clap::Args;
 use rand::{RngExt as _, SeedableRng as _};
 use redpkt::cli::Failure;
 use redpkt::control::os_seeded_rng;
 use redpkt_proto::Rng;
 use report::{Report, Settings};
-use std::fs::File;
-use std::io::{BufWriter, Write as _};
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::Arc;
@@ -133,7 +131,7 @@ impl CrashArgs {
         let seconds = begun.elapsed().as_secs_f64();
         child.terminate()?;
         let tally = directory.join("tally.jsonl");
-        write_tally(&tally, &told)?;
+        write_tally(&tally, &told.tally)?;
         self.say("auditing");
         let audit = Audit::of(&program, &ledger, &[tally])?;
         let settings = Settings {
@@ -254,13 +252,4 @@ impl CrashArgs {
             ..RunOptions::new(child.listen(), child.keys().clone(), self.users, rate, TIME_MAX)
         }
     }
-}
-
-fn write_tally(path: &Path, told: &RunReport) -> Result<(), Failure> {
-    let write = || {
-        let mut file = BufWriter::new(File::create(path)?);
-        write_rows(&told.tally, &mut file)?;
-        file.flush()
-    };
-    write().map_err(|error: std::io::Error| Failure::machine(format!("{}: {error}", path.display())))
 }

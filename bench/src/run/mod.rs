@@ -61,7 +61,7 @@ pub use report::{Check, Joins, Percentiles, RefusedFrames, Report, ScheduleKept,
 pub use schedule::{Arrivals, Rate};
 pub use server_side::ServerSide;
 pub use spectrum::{text as spectrum, write_hgrm};
-pub use tally::{Outcome, Row, write_rows};
+pub use tally::{Outcome, Row, write_rows, write_tally};
 
 use redpkt::cli::Failure;
 

@@ -1,8 +1,11 @@
 //! The tally: what each user was told about money, one row an answer.
 
+use redpkt::cli::Failure;
 use redpkt_proto::Op;
 use serde::Serialize;
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
 
 /// One answer, or the lack of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -50,6 +53,16 @@ pub fn write_rows(rows: &[Row], out: &mut impl Write) -> io::Result<()> {
         out.write_all(b"\n")?;
     }
     Ok(())
+}
+
+/// Writes rows into a file of their own.
+pub fn write_tally(path: &Path, rows: &[Row]) -> Result<(), Failure> {
+    let write = || {
+        let mut file = BufWriter::new(File::create(path)?);
+        write_rows(rows, &mut file)?;
+        file.flush()
+    };
+    write().map_err(|error: io::Error| Failure::machine(format!("{}: {error}", path.display())))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::{Keys, PATIENCE, now, rng};
 use redpkt_proto::body::Status;
-use redpkt_proto::client::{Call, CallError, Config, Event, Outcome, Session, datagram_buffer};
+use redpkt_proto::client::{Call, CallError, Config, Event, Outcome, Reply, Session, datagram_buffer};
 use redpkt_proto::{DATAGRAM_BYTES_MAX, Rng, frame};
 use std::collections::{HashMap, HashSet};
 use std::net::{SocketAddr, UdpSocket};
@@ -26,6 +26,7 @@ struct User {
     socket: usize,
     /// Calls that wait for a place in the session.
     wants: Vec<Call>,
+    opens_invites: bool,
 }
 
 /// What users were told, added up; and whoever is told what cannot be fails the test.
@@ -37,8 +38,12 @@ pub struct Tally {
     pub miss: u64,
     /// Packets that were won, each by whom.
     pub won: HashMap<u64, u64>,
-    /// Packets that were opened, with what was in them.
-    pub opened: HashMap<u64, u64>,
+    /// Packets that were opened, each by whom, with what he took.
+    pub opened: HashMap<(u64, u64), u64>,
+    /// Packets to which users were invited, each who, with who invites.
+    pub invited: HashMap<(u64, u64), u64>,
+    /// Other calls that were done.
+    pub done: Vec<(u64, Call, Reply)>,
     /// Calls that ended with another word.
     pub refused: Vec<(u64, Call, Status)>,
     /// Calls whose end is not known.
@@ -62,6 +67,7 @@ impl Client {
             session: Session::new(keys.ticket(user), Arc::clone(&config), now(), &mut rng),
             socket: at % sockets,
             wants: Vec::new(),
+            opens_invites: true,
         };
         let users: Vec<User> = users.enumerate().map(user).collect();
         Client {
@@ -105,6 +111,33 @@ impl Client {
     pub fn want_shakes_of(&mut self, users: std::ops::RangeInclusive<u64>, shakes: usize) {
         let them = self.users.iter_mut().filter(|user| users.contains(&user.session.user()));
         them.for_each(|user| user.wants.extend(vec![Call::Shake; shakes]));
+    }
+
+    /// Has one user call this, as soon as his session takes it.
+    pub fn want(&mut self, user: u64, call: Call) {
+        self.users[self.place_of[&user]].wants.push(call);
+    }
+
+    /// Has one user call this, and drives until it has ended: what he was told, if it was done.
+    pub fn ask(&mut self, user: u64, call: Call) -> Result<Reply, Status> {
+        self.want(user, call.clone());
+        let (done, refused) = (self.tally.done.len(), self.tally.refused.len());
+        self.finish();
+        match (self.tally.done.get(done..), self.tally.refused.get(refused..)) {
+            (Some([.., (_, _, reply)]), _) => Ok(*reply),
+            (_, Some([.., (_, _, status)])) => Err(*status),
+            told => panic!("{call:?}: {told:?}"),
+        }
+    }
+
+    /// What a user's wallet holds, in fen.
+    pub fn balance(&mut self, user: u64) -> u64 {
+        self.ask(user, Call::Balance).expect("a balance is always told").fen
+    }
+
+    /// Has users leave invitations alone.
+    pub fn leave_invites(&mut self) {
+        self.users.iter_mut().for_each(|user| user.opens_invites = false);
     }
 
     /// Drives until every call has ended, those too that follow from wins.
@@ -229,9 +262,14 @@ impl Tally {
                     continue;
                 }
                 Event::JoinRefused { code, retries: false, .. } => panic!("user {id} is refused: {code:?}"),
-                Event::JoinRefused { .. } | Event::Hint(_) | Event::Clock { .. } | Event::Invited { .. } => {
+                Event::Invited { packet, from, .. } => {
+                    let is_new = self.invited.insert((packet, id), from).is_none();
+                    if is_new && user.opens_invites {
+                        user.wants.push(Call::Open { packet });
+                    }
                     continue;
                 }
+                Event::JoinRefused { .. } | Event::Hint(_) | Event::Clock { .. } => continue,
             };
             assert!(self.reqs.insert((id, req)), "user {id}: req {req:x} ended twice");
             *self.answered.entry(id).or_default() += 1;
@@ -248,8 +286,12 @@ impl Tally {
                 },
                 (Call::Open { packet }, Outcome::Known(reply)) if reply.status == Status::Ok => {
                     assert!(reply.fen > 0, "packet {packet:x} was empty");
-                    let other = self.opened.insert(packet, reply.fen);
-                    assert_eq!(other, None, "packet {packet:x} was opened twice");
+                    let before = self.opened.insert((packet, id), reply.fen);
+                    let tells_the_same = before.is_none_or(|fen| fen == reply.fen);
+                    assert!(tells_the_same, "packet {packet:x}: {before:?}, and then {reply:?}");
+                }
+                (call, Outcome::Known(reply)) if reply.status == Status::Ok => {
+                    self.done.push((id, call, reply));
                 }
                 (call, Outcome::Known(reply)) => self.refused.push((id, call, reply.status)),
             }

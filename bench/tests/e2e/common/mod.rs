@@ -4,12 +4,14 @@ mod client;
 mod hand;
 mod http;
 mod keys;
+mod ledger;
 mod server;
 
 pub use client::Client;
 pub use hand::{Hand, Peer, challenge_cookie, hello, join_frame, next_session_step, random8};
 pub use http::ask;
 pub use keys::Keys;
+pub use ledger::Ledger;
 pub use server::{Server, grown, run_to_end};
 
 use redpkt_proto::{Now, Rng};
