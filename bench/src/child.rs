@@ -41,6 +41,9 @@ const HTTP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Other ports tried when somebody was faster to take the free ones.
 const TRIES: usize = 5;
 
+/// How long a port is left to somebody else before it is tried again.
+const PORT_PAUSE: Duration = Duration::from_millis(300);
+
 /// The key file's name in the child's directory.
 const KEY_FILE: &str = "redpkt.key";
 
@@ -131,12 +134,21 @@ impl ServerChild {
 
     /// Starts it again after it ended, at the same addresses with the same keys and options.
     pub fn restart(&mut self) -> Result<(), Failure> {
-        self.kill();
+        for _ in 1..TRIES {
+            self.spawn_again()?;
+            match self.wait_until_ready() {
+                // Somebody else has it for a moment.
+                Err(NotReady::PortTaken) => std::thread::sleep(PORT_PAUSE),
+                result => return result.map_err(Failure::from),
+            }
+        }
         self.spawn_again()?;
         self.wait_until_ready().map_err(Failure::from)
     }
 
-    fn spawn_again(&mut self) -> Result<(), Failure> {
+    /// Starts it again, and does not wait until it answers.
+    pub fn spawn_again(&mut self) -> Result<(), Failure> {
+        self.kill();
         guard::forget(self.process.id());
         self.process = spawn(&self.options, self.listen, self.http, self.directory.path())?;
         Ok(())
@@ -150,6 +162,11 @@ impl ServerChild {
     /// Where the server tells its figures; the echo has none.
     pub fn http(&self) -> SocketAddr {
         self.http
+    }
+
+    /// The same as a URL.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.http)
     }
 
     /// The keys that it checks tickets with.

@@ -113,13 +113,9 @@ impl Plan {
         options.cores = vec![self.cores.client];
         // No other host to begin together with.
         options.align = Duration::from_millis(10);
-        options.http = Some(url(child));
+        options.http = Some(child.url());
         options
     }
-}
-
-fn url(child: &ServerChild) -> String {
-    format!("http://{}", child.http())
 }
 
 /// What is shown while it goes on: a bar on a terminal, lines in a pipe, and a line for each second.
@@ -137,7 +133,7 @@ impl Screen {
                 .unwrap_or_else(|_| ProgressStyle::default_bar());
             ProgressBar::new(users).with_style(style)
         });
-        Screen { bar, url: url(child), server: None }
+        Screen { bar, url: child.url(), server: None }
     }
 
     fn end_bar(&mut self) {

@@ -7,9 +7,11 @@
 #![forbid(unsafe_code)]
 
 pub mod child;
+pub mod crash;
 pub mod demo;
 pub mod echo;
 pub mod floor;
+pub mod hot;
 pub mod http;
 mod json;
 pub mod knee;
@@ -43,6 +45,10 @@ enum Command {
     Floor(floor::FloorArgs),
     /// The highest rate of durable opens
     Opens(opens::OpensArgs),
+    /// A server that is killed again and again, and both sides' money afterwards
+    Crash(crash::CrashArgs),
+    /// One packet, grabbed by very many users within a second
+    Hot(hot::HotArgs),
     /// A relay that loses, doubles, reorders and delays datagrams
     Relay(relay::RelayArgs),
     /// The bare echo, as a process of its own
@@ -63,6 +69,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Knee(args) => knee::run(&args),
         Command::Floor(args) => floor::run(&args),
         Command::Opens(args) => opens::run(&args),
+        Command::Crash(args) => crash::run(&args),
+        Command::Hot(args) => hot::run(&args),
         Command::Relay(args) => relay::run(args),
         Command::Echo(args) => echo::run(&args),
     };

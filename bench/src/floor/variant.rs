@@ -1,9 +1,10 @@
 //! What is compared: servers of several kinds, each a child process with a client of its own.
 
 use super::client::{Client, Load, Tally};
+use super::join::join;
 use super::machine::{self, CorePair};
+use super::measure::Sample;
 use super::users::{Answerer, User};
-use super::{join, measure::Sample};
 use crate::child::{ChildCommand, ChildOptions, ServerChild};
 use redpkt::cli::Failure;
 use redpkt::net::client::ClientSockets;
@@ -61,7 +62,7 @@ impl Variant {
             .map_err(|error| Failure::machine(format!("--source-ports: {error}")))?;
         let users = match kind.answerer {
             Answerer::Echo => User::strangers(setup.users, rng),
-            Answerer::Server => join::join(&mut sockets, child.keys(), setup.users, rng)?,
+            Answerer::Server => join(&mut sockets, child.keys(), setup.users, rng)?,
         };
         Ok(Variant { kind, child, client: Client::new(sockets, users, kind.answerer)? })
     }

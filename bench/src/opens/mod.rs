@@ -208,9 +208,8 @@ impl OpensArgs {
     fn mint(&self, child: &ServerChild) -> Result<(), Failure> {
         let failed = |why: String| Failure::machine(format!("minting: {why}"));
         let begun = Instant::now();
-        let url = format!("http://{}", child.http());
         let target = format!("mint?rate={MINT_PER_S}&total={}&fen=1..200", self.packets);
-        let id = http::order(&url, &target).map_err(failed)?["id"].take();
+        let id = http::order(&child.url(), &target).map_err(failed)?["id"].take();
         let (mut minted, mut grown) = (0, Instant::now());
         loop {
             let stats = child.stats()?;

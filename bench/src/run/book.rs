@@ -189,8 +189,11 @@ impl Book {
             }
             _ => count.other += 1,
         }
-        if asked.is_some() {
-            self.keep(ended, packet, fen, Some(status));
+        match asked {
+            // No money has moved, it says; a claim or an invitation, which move none, may have been made.
+            Some(asked) if status == Status::NotDone && asked != 0 => self.keep(ended, asked, 0, None),
+            Some(_) => self.keep(ended, packet, fen, Some(status)),
+            None => {}
         }
     }
 

@@ -4,6 +4,7 @@ use super::book::{Book, Ended};
 use super::clock::ClockSamples;
 use super::habits::Habits;
 use super::mix::Mix;
+use super::options::IdleSet;
 use super::schedule::Share;
 use super::totals::Totals;
 use super::wheel::Timers;
@@ -14,6 +15,7 @@ use redpkt_proto::keyring::KeyRing;
 use redpkt_proto::{FRAMES_PER_DATAGRAM_MAX, Frame, Now, Op, Rng, frame};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use zerocopy::IntoBytes;
 
 /// A user. A million of them are there, so it is small, and all that a shot touches lies together.
@@ -82,6 +84,9 @@ pub struct Crowd {
     waiting: VecDeque<(u32, Call)>,
     /// When something was won, sent or invited to last, or such a request ended.
     stirred_ns: u64,
+    /// Invitations, of all parts together, those that come again among them.
+    invites: Arc<AtomicU64>,
+    idle_set: Option<IdleSet>,
 }
 
 impl Crowd {
@@ -91,6 +96,7 @@ impl Crowd {
         tickets: Tickets,
         config: Arc<Config>,
         habits: Habits,
+        invites: Arc<AtomicU64>,
         now: Now,
         rng: Rng,
     ) -> Crowd {
@@ -113,12 +119,15 @@ impl Crowd {
             habits,
             waiting: VecDeque::new(),
             stirred_ns: now.mono_ns,
+            invites,
+            idle_set: None,
         }
     }
 
     /// A run begins: users act on what they were invited to before.
-    pub fn begin(&mut self, mix: &Mix, now: Now) {
+    pub fn begin(&mut self, mix: &Mix, idle_set: Option<IdleSet>, now: Now) {
         self.waiting.clear();
+        self.idle_set = idle_set;
         for (local, packet) in self.habits.begin(mix) {
             self.invited(local, packet, 0, now);
         }
@@ -178,6 +187,9 @@ impl Crowd {
     pub fn fire(&mut self, local: u32, frames: usize, due_ns: u64, now: Now, sockets: &mut ClientSockets) {
         self.book.fired(now.mono_ns.saturating_sub(due_ns));
         let id = self.user(local);
+        if self.idle_set.is_some_and(|idle| idle.has(id)) {
+            return;
+        }
         let user = &mut self.users[local as usize];
         let (mut first_req, mut made, mut shakes) = (0, 0, 0u32);
         while made < frames {
@@ -365,7 +377,10 @@ impl Crowd {
                 *place = Some(code);
             }
             Event::Clock { offset_ms, rtt_ns } => self.clock_samples.add(rtt_ns, offset_ms),
-            Event::Invited { packet, total_fen, .. } => self.invited(local, packet, total_fen, now),
+            Event::Invited { packet, total_fen, .. } => {
+                self.invites.fetch_add(1, Ordering::Relaxed);
+                self.invited(local, packet, total_fen, now);
+            }
             Event::Hint(_) => {}
         }
     }

@@ -23,6 +23,7 @@ use redpkt::net::client::ClientSockets;
 use redpkt_proto::client::Config;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -45,6 +46,7 @@ pub struct Fleet {
     clock_samples: ClockSamples,
     joins: Joins,
     place: Place,
+    invites: Arc<AtomicU64>,
     /// Stops when the threads have.
     _relay: Option<Relay>,
 }
@@ -91,10 +93,12 @@ impl Fleet {
             clock_samples: ClockSamples::default(),
             joins: Joins::default(),
             place,
+            invites: Arc::default(),
             _relay: relay,
         };
         for thread in 0..options.threads {
-            let started = start_thread(options, target, thread, clock, sender.clone())?;
+            let invites = Arc::clone(&fleet.invites);
+            let started = start_thread(options, target, thread, clock, invites, sender.clone())?;
             fleet.threads.push(started);
         }
         Ok(fleet)
@@ -125,7 +129,8 @@ impl Fleet {
         };
         let host = Host::read();
         self.warn_before(options, &mut |warning| warn(warning, progress));
-        let server_before = match &options.http {
+        let compared = options.http.as_ref().filter(|_| !options.persists);
+        let server_before = match compared {
             None => None,
             Some(url) => {
                 Some(ServerSide::read(url).map_err(|why| Failure::machine(format!("--http {why}")))?)
@@ -152,7 +157,7 @@ impl Fleet {
         let (sent, received) = gathered.packets();
         let kernel = KernelCheck::new(kernel, sent, received, self.place);
         let alone = if options.hosts == 1 { Alone::Yes } else { Alone::No };
-        let server = match (&options.http, server_before) {
+        let server = match (compared, server_before) {
             (Some(url), Some(before)) => match gathered.read_server(url, &before) {
                 Ok(server) => Some((server, alone)),
                 Err(why) => return Err(Failure::check(format!("--http {why}"))),
@@ -168,6 +173,11 @@ impl Fleet {
             report.order = Some(found);
         }
         Ok(report)
+    }
+
+    /// Invitations that have come so far, those that came again among them.
+    pub fn invites(&self) -> u64 {
+        self.invites.load(Ordering::Relaxed)
     }
 
     /// Tells all threads when and how to begin.
@@ -187,7 +197,9 @@ impl Fleet {
             },
             start_ns: now_ns + (start_unix_ns - server_now_ns),
             mix: options.mix,
+            idle_set: options.idle_set,
             keeps_misses: options.tally_misses,
+            stop: options.stop.clone(),
             // A shake at the end, its open, and some.
             drain_ns: 2 * options.deadline.as_nanos() as u64 + 1_000_000_000,
             linger_ns: if options.mix.invites() || options.order.is_some() {
@@ -198,7 +210,7 @@ impl Fleet {
         };
         for thread in &self.threads {
             // One that has ended is noticed when its messages are waited for.
-            let _ = thread.commands.send(Command::Measure(measure));
+            let _ = thread.commands.send(Command::Measure(measure.clone()));
         }
     }
 
@@ -252,6 +264,7 @@ fn start_thread(
     target: SocketAddr,
     thread: u32,
     clock: Clock,
+    invites: Arc<AtomicU64>,
     messages: Sender<Message>,
 ) -> Result<Thread, Failure> {
     let sockets = part_of(options.source_ports, thread, options.threads);
@@ -276,6 +289,7 @@ fn start_thread(
         send: options.send,
         deposit_fen: options.deposit_fen,
         persists: options.persists,
+        acts_at_shots: options.acts_at_shots,
         users: (options.first_user, options.users),
     };
     let (frames, spin) = (options.frames_per_datagram, options.spin);
@@ -288,7 +302,8 @@ fn start_thread(
         {
             eprintln!("redpkt-bench: --cores: core {core}: {error}; left to the kernel");
         }
-        let crowd = Crowd::new(share, tickets, Arc::new(config), Habits::new(habits), clock.now(), rng);
+        let crowd =
+            Crowd::new(share, tickets, Arc::new(config), Habits::new(habits), invites, clock.now(), rng);
         let generator = Generator {
             thread: thread as usize,
             clock,

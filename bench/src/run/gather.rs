@@ -206,7 +206,7 @@ impl Gathered {
             rows: &tally,
             invitations: &invitations,
             refused,
-            is_disturbed: options.wire.is_some(),
+            is_disturbed: options.wire.is_some() || options.persists,
             not_taken: self.sum(|finished| finished.not_taken),
             server,
         });

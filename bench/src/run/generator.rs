@@ -5,6 +5,7 @@ use super::clock::{Clock, ClockSamples};
 use super::counts::Counts;
 use super::crowd::{Crowd, JoinState};
 use super::mix::Mix;
+use super::options::IdleSet;
 use super::schedule::{Plan, Schedule, Turns};
 use super::tally::Row;
 use super::totals::Totals;
@@ -12,6 +13,8 @@ use hdrhistogram::Histogram;
 use redpkt::net::affinity::{precise_timers, thread_cpu_ns};
 use redpkt::net::client::{ClientCounters, ClientSockets};
 use redpkt_proto::Now;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::Duration;
 
@@ -36,18 +39,27 @@ pub enum Command {
 }
 
 /// One run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Measure {
     pub plan: Plan,
     /// The beginning on our monotonic clock.
     pub start_ns: u64,
     pub mix: Mix,
+    pub idle_set: Option<IdleSet>,
     pub keeps_misses: bool,
     /// How long the last answers are waited for.
     pub drain_ns: u64,
     /// How long nobody must have been invited, or asked for anything but luck, before the run is over: what one
     /// user does can invite another.
     pub linger_ns: u64,
+    /// Ends the shots before their time when it is set.
+    pub stop: Option<Arc<AtomicBool>>,
+}
+
+impl Measure {
+    fn is_stopped(&self) -> bool {
+        self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed))
+    }
 }
 
 /// What a thread tells.
@@ -184,7 +196,7 @@ impl Generator {
         let (sockets_before, cpu_before_ns) = (self.sockets.counters(), thread_cpu_ns());
         let mut seconds = Seconds::new(measure, sockets_before);
         self.crowd.book = Book::new(rows(&measure.plan), measure.keeps_misses);
-        self.crowd.begin(&measure.mix, self.clock.now());
+        self.crowd.begin(&measure.mix, measure.idle_set, self.clock.now());
         let shots_due = self.shoot(measure, &mut seconds, messages);
         let sockets_in_time = since(&self.sockets.counters(), &sockets_before);
         self.drain(measure, messages);
@@ -221,6 +233,10 @@ impl Generator {
             let now = self.clock.now();
             seconds.close_until(now, self.sockets.counters(), &mut self.crowd.book, messages);
             if now.mono_ns >= end_ns && (next.is_none() || now.mono_ns >= end_ns + GRACE_NS) {
+                break;
+            }
+            if measure.is_stopped() {
+                next = None;
                 break;
             }
             let mut fired = 0;

@@ -40,6 +40,8 @@ pub struct HabitOptions {
     pub deposit_fen: u64,
     /// Whether an open, or a grab, whose outcome is not known is made again until it is.
     pub persists: bool,
+    /// Whether users act on an invitation at their next shot, and not at once.
+    pub acts_at_shots: bool,
     /// The first of the run's users, and how many they are.
     pub users: (u64, u64),
 }
@@ -60,6 +62,8 @@ pub struct Habits {
     parts: HashMap<(u32, u64), Part>,
     /// Invitations that came while there was no run.
     early: Vec<(u32, u64)>,
+    /// What users do at their next shots.
+    later: HashMap<u32, Vec<Call>>,
     is_on: bool,
     next: Vec<Call>,
 }
@@ -73,6 +77,7 @@ impl Habits {
             gains_fen: HashMap::new(),
             parts: HashMap::new(),
             early: Vec::new(),
+            later: HashMap::new(),
             is_on: false,
             next: Vec::new(),
         }
@@ -93,6 +98,11 @@ impl Habits {
     /// What `user`, who is `local` here, asks for at a shot.
     #[inline]
     pub fn wish(&mut self, local: u32, user: u64, rng: &mut Rng) -> Call {
+        if !self.later.is_empty()
+            && let Some(call) = self.later.get_mut(&local).and_then(Vec::pop)
+        {
+            return call;
+        }
         match self.dice.wish(rng) {
             Wish::Shake => Call::Shake,
             Wish::Balance => Call::Balance,
@@ -155,6 +165,9 @@ impl Habits {
             self.next.push(Call::Grab { packet });
         } else if self.dice.opens(rng) {
             self.next.push(Call::Open { packet });
+        }
+        if self.options.acts_at_shots {
+            self.later.entry(local).or_default().extend(self.next.drain(..).rev());
         }
         Some(self.next.drain(..))
     }
@@ -235,6 +248,7 @@ mod tests {
             send: SendHabit { recipients: 3, shares: 2, fen_min: 10, fen_max: 40, equal: 1.0 },
             deposit_fen,
             persists: false,
+            acts_at_shots: false,
             users: (100, 5),
         };
         let mut habits = Habits::new(options);
@@ -279,6 +293,19 @@ mod tests {
         assert_eq!(habits.ended(0, &open, &Outcome::Unknown, &mut rng), None);
         habits.options.persists = true;
         assert_eq!(habits.ended(0, &open, &Outcome::Unknown, &mut rng), Some(open));
+    }
+
+    /// Expect: what follows from an invitation waits for the user's shots, in its order.
+    #[test]
+    fn users_can_act_at_their_shots() {
+        let mut rng = Rng::seed_from_u64(1);
+        let mut habits = habits(Mix { share: 1.0, grab: 1.0, ..Mix::default() }, 0);
+        habits.options.acts_at_shots = true;
+        assert_eq!(habits.invited(0, 100, 7, &mut rng).unwrap().count(), 0);
+        assert_eq!(habits.wish(1, 101, &mut rng), Call::Shake);
+        assert!(matches!(habits.wish(0, 100, &mut rng), Call::Share { packet: 7, .. }));
+        assert_eq!(habits.wish(0, 100, &mut rng), Call::Grab { packet: 7 });
+        assert_eq!(habits.wish(0, 100, &mut rng), Call::Shake);
     }
 
     /// Expect: what came between two runs is acted on in the next one.

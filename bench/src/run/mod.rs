@@ -47,12 +47,13 @@ mod wheel;
 
 pub use args::RunArgs;
 pub use console::{Console, summary};
+pub use deposit::deposit;
 pub use fleet::Fleet;
 pub use habits::SendHabit;
 pub use host::Host;
 pub use kernel::{KernelCheck, UdpCounters};
 pub use mix::Mix;
-pub use options::RunOptions;
+pub use options::{IdleSet, RunOptions};
 pub use order::OrderFound;
 pub use outcomes::{Invites, Opens, Requests, Shakes};
 pub use output::Outputs;
@@ -100,7 +101,7 @@ pub enum Progress {
 /// [`Report::check`].
 pub fn execute(options: &RunOptions, progress: &mut dyn FnMut(Progress)) -> Result<Report, Failure> {
     options.check()?;
-    deposit::deposit(options, progress)?;
+    deposit(options, progress)?;
     let mut fleet = Fleet::join(options, progress)?;
     fleet.measure(options, progress)
 }

@@ -6,9 +6,12 @@ use super::schedule::{Arrivals, Rate};
 use crate::relay::{PEERS_MAX, RelayOptions};
 use redpkt::cli::Failure;
 use redpkt_proto::keyring::KeyRing;
+use redpkt_proto::steer::Layout;
 use redpkt_proto::{FRAMES_PER_DATAGRAM_MAX, RECIPIENTS_MAX, RECIPIENTS_PER_FRAME, SEND_FEN_MAX};
 use serde::Serialize;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// Users that one run can have: their numbers within it fit 32 bits.
@@ -52,7 +55,8 @@ pub struct RunOptions {
     pub deposit_fen: u64,
     /// An order of packets of the house, given when the run begins: the query of `POST /send`.
     pub order: Option<String>,
-    /// Whether opens and grabs whose outcome is not known are made again until it is.
+    /// Whether the server is killed meanwhile: opens and grabs whose outcome is not known are made again until it is,
+    /// and the server's counters are not compared.
     pub persists: bool,
     /// Requests in each shot.
     pub frames_per_datagram: usize,
@@ -91,8 +95,31 @@ pub struct RunOptions {
     /// The longest random wait before a session that the server has lost is asked for again.
     #[serde(serialize_with = "as_text")]
     pub rejoin_wait: Duration,
+    /// Whether users act on an invitation at their next shot, and not at once.
+    pub acts_at_shots: bool,
+    /// A SET whose users make no shots.
+    pub idle_set: Option<IdleSet>,
+    /// Ends the shots before their time when it is set.
+    #[serde(skip)]
+    pub stop: Option<Arc<AtomicBool>>,
     /// A relay of our own between us and the server, and what it does to datagrams.
     pub wire: Option<RelayOptions>,
+}
+
+/// One of the server's SETs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct IdleSet {
+    /// Which one.
+    pub set: u32,
+    /// How many there are.
+    pub sets: u32,
+}
+
+impl IdleSet {
+    /// Whether it is this user's.
+    pub fn has(&self, user: u64) -> bool {
+        Layout { sets: self.sets, groups: 1, workers: 1 }.set_of(user) == self.set
+    }
 }
 
 impl RunOptions {
@@ -126,6 +153,9 @@ impl RunOptions {
             http: None,
             tally_misses: false,
             rejoin_wait: Duration::from_secs(1),
+            acts_at_shots: false,
+            idle_set: None,
+            stop: None,
             wire: None,
         }
     }
