@@ -4,6 +4,7 @@
 
 mod clock;
 mod front;
+mod gather;
 mod hardware;
 mod load;
 mod run;

@@ -2,6 +2,7 @@
 
 use super::clock::Clock;
 use super::front::owner;
+use super::gather::Gather;
 use super::hardware::ThisProcessor;
 use super::load::Load;
 use super::snapshot::{GroupSnapshot, SetSnapshot, WorkerSnapshot};
@@ -280,7 +281,9 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
                 self.handle_taken_over(now);
             }
             let engine = &mut self.engine;
-            let more_is_due = self.core.turn(now, |path, frame| engine.send(path, frame.as_bytes()));
+            let mut gather = Gather::new(|path, frames| engine.send(path, frames.as_bytes()));
+            let more_is_due = self.core.turn(now, |path, frame| gather.push(path, frame));
+            gather.flush();
             self.engine.flush();
             self.core.told_workers().for_each(|worker| self.handover.wake(worker as usize));
             for done in self.core.take_done() {

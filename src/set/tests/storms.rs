@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 const USERS: usize = 6;
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Step {
     Mint { fen: u64, shares: u16 },
     Deposit { user: usize, fen: u64 },
@@ -112,7 +112,7 @@ impl Storm {
         Storm { world, players, told: Told::default(), packets: vec![], paid: 0 }
     }
 
-    fn read(&mut self, out: Vec<(redpkt_proto::Path, Vec<Frame>)>) {
+    fn read(&mut self, out: &[(redpkt_proto::Path, Vec<Frame>)]) {
         for frame in out.iter().flat_map(|(_, frames)| frames) {
             let user = frame.header.user.get();
             if frame.header.op == Op::Invite as u8 || frame.header.op == Op::Stale as u8 {
@@ -142,7 +142,7 @@ impl Storm {
         };
         let path = client.path;
         let out = self.world.batch(&[(path, frames)]);
-        self.read(out);
+        self.read(&out);
     }
 
     fn ask_new(&mut self, user: usize, asked: Asked) {
@@ -174,7 +174,7 @@ impl Storm {
                     self.world.core_of(user).pay(&payment, 1, now);
                     self.world.settle()
                 };
-                self.read(out);
+                self.read(&out);
             }
             Step::Shake { user } => {
                 let req = self.players[user].client.next_req();
@@ -203,12 +203,12 @@ impl Storm {
             Step::Disk { group, off } => {
                 self.world.ledgers[group].set_disk(!off);
                 let out = self.world.settle();
-                self.read(out);
+                self.read(&out);
             }
             Step::Fail { group } => {
                 self.world.ledgers[group].fail();
                 let out = self.world.settle();
-                self.read(out);
+                self.read(&out);
             }
             Step::Rebuild { group, turns_more } => {
                 let worker = (group % self.world.config.layout.workers) as usize;
@@ -224,7 +224,7 @@ impl Storm {
             Step::Wait { ms } => {
                 self.world.pass_ms(ms);
                 let out = self.world.settle();
-                self.read(out);
+                self.read(&out);
             }
         }
     }
