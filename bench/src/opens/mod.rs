@@ -28,7 +28,7 @@ use redpkt_proto::{FRAMES_PER_DATAGRAM_MAX, Op};
 use report::{Ledger, Outcome, Report, ServerSums, Settings};
 use serde_json::Value;
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use users::{REQUESTS_MAX, User};
 
@@ -185,7 +185,7 @@ impl OpensArgs {
                 format!("--sessions={}", self.users),
                 format!("--accounts={}", 2 * self.users),
                 format!("--packets={room}"),
-                format!("--members={}", room),
+                format!("--members={room}"),
                 format!("--ledger={}", ledger.url),
                 "--shakes-per-s=0".to_owned(),
                 "--keepalive=1h".to_owned(),
@@ -266,7 +266,7 @@ impl OpensArgs {
 
     fn audit(
         &self,
-        program: &PathBuf,
+        program: &Path,
         ledger: &Ledger,
         opened: &Phase,
         problems: &mut Vec<String>,

@@ -100,12 +100,12 @@ impl Book {
     }
 
     /// A request has ended.
-    pub fn ended(&mut self, ended: Ended) {
+    pub fn ended(&mut self, ended: &Ended) {
         self.counts.retransmits += u64::from(ended.transmissions.saturating_sub(1));
         match ended.call {
-            Call::Shake => self.shake_ended(&ended),
-            Call::Open { packet } => self.open_ended(&ended, packet),
-            _ => self.other_ended(&ended),
+            Call::Shake => self.shake_ended(ended),
+            Call::Open { packet } => self.open_ended(ended, packet),
+            _ => self.other_ended(ended),
         }
     }
 
@@ -226,14 +226,14 @@ mod tests {
     #[test]
     fn every_end_is_counted_once() {
         let mut book = Book::new(0, false);
-        book.ended(ended(Call::Shake, known(Status::Ok, 7, 0)));
-        book.ended(ended(Call::Shake, known(Status::Miss, 0, 0)));
-        book.ended(ended(Call::Shake, known(Status::Busy, 0, 0)));
-        book.ended(ended(Call::Shake, client::Outcome::Unknown));
+        book.ended(&ended(Call::Shake, known(Status::Ok, 7, 0)));
+        book.ended(&ended(Call::Shake, known(Status::Miss, 0, 0)));
+        book.ended(&ended(Call::Shake, known(Status::Busy, 0, 0)));
+        book.ended(&ended(Call::Shake, client::Outcome::Unknown));
         let open = || Call::Open { packet: 7 };
-        book.ended(ended(open(), known(Status::Ok, 7, 30)));
-        book.ended(ended(open(), known(Status::Empty, 7, 0)));
-        book.ended(ended(open(), client::Outcome::Unknown));
+        book.ended(&ended(open(), known(Status::Ok, 7, 30)));
+        book.ended(&ended(open(), known(Status::Empty, 7, 0)));
+        book.ended(&ended(open(), client::Outcome::Unknown));
         let Counts { shake, open, .. } = book.counts;
         assert_eq!((shake.win, shake.miss, shake.busy, shake.unknown), (1, 1, 1, 1));
         assert_eq!((open.ok, open.empty, open.unknown, open.fen), (1, 1, 1, 30));
@@ -255,12 +255,12 @@ mod tests {
         let send = || Call::Send { terms: Box::new(terms.clone()) };
         let (share, grab) = (|| Call::Share { packet: 7, user: 5 }, || Call::Grab { packet: 7 });
         [send(), send(), send(), share(), grab(), Call::Balance].iter().for_each(|call| book.made(call.op()));
-        book.ended(ended(send(), known(Status::Ok, 6, 9)));
-        book.ended(ended(send(), known(Status::TooLittleMoney, 0, 0)));
-        book.ended(ended(send(), client::Outcome::Unknown));
-        book.ended(ended(share(), known(Status::Ok, 7, 0)));
-        book.ended(ended(grab(), known(Status::Empty, 7, 0)));
-        book.ended(ended(Call::Balance, known(Status::Ok, 0, 50)));
+        book.ended(&ended(send(), known(Status::Ok, 6, 9)));
+        book.ended(&ended(send(), known(Status::TooLittleMoney, 0, 0)));
+        book.ended(&ended(send(), client::Outcome::Unknown));
+        book.ended(&ended(share(), known(Status::Ok, 7, 0)));
+        book.ended(&ended(grab(), known(Status::Empty, 7, 0)));
+        book.ended(&ended(Call::Balance, known(Status::Ok, 0, 50)));
         let Counts { send, share, grab, balance, .. } = book.counts;
         assert_eq!((send.sent, send.ok, send.refused, send.unknown, send.fen), (3, 1, 1, 1, 9));
         assert_eq!((share.ok, grab.refused, balance.ok), (1, 1, 1));

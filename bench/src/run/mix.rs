@@ -228,7 +228,7 @@ mod tests {
         for (wish, share) in
             [(Wish::Shake, 0.7), (Wish::Send, 0.2), (Wish::Balance, 0.0), (Wish::History, 0.1)]
         {
-            let deviation = (10_000.0 * share * (1.0 - share) as f64).sqrt();
+            let deviation = f64::sqrt(10_000.0 * share * (1.0 - share));
             assert!((count(wish) - 10_000.0 * share).abs() <= 5.0 * deviation, "{wish:?} {}", count(wish));
         }
         let grabs = (0..10_000).filter(|_| dice.grabs(&mut rng)).count() as f64;

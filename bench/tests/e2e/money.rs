@@ -62,7 +62,7 @@ fn what_is_sent_comes_to_users_of_all_groups_and_workers() {
     deposit(&server, *sender, 1_000);
     let mut client = client(&server, &keys);
     for total_fen in [100, 301] {
-        let made = client.ask(*sender, send(total_fen, others.len() as u8, others)).unwrap();
+        let made = client.ask(*sender, &send(total_fen, others.len() as u8, others)).unwrap();
         assert_eq!(made.fen, u64::from(total_fen));
     }
     client.drive_until("all to open", |client| client.tally.opened.len() == 2 * others.len());
@@ -93,16 +93,16 @@ fn packets_are_for_the_invited_and_for_whom_they_share_with() {
     deposit(&server, sender, 50);
     let mut client = client(&server, &keys);
     client.leave_invites();
-    let packet = client.ask(sender, send(50, 2, &[first, second])).unwrap().packet;
+    let packet = client.ask(sender, &send(50, 2, &[first, second])).unwrap().packet;
     client.drive_until("both to be told", |client| client.tally.invited.len() == 2);
-    assert_eq!(client.ask(stranger, Call::Grab { packet }), Err(Status::NotInvited));
-    assert_eq!(client.ask(stranger, Call::Share { packet, user: third }), Err(Status::NotInvited));
-    assert_eq!(client.ask(first, Call::Open { packet: packet + 1 }), Err(Status::UnknownPacket));
-    assert_eq!(client.ask(first, Call::Share { packet, user: first }), Err(Status::Oneself));
-    client.ask(first, Call::Grab { packet }).unwrap();
-    client.ask(first, Call::Share { packet, user: third }).unwrap();
-    client.ask(third, Call::Grab { packet }).unwrap();
-    assert_eq!(client.ask(second, Call::Open { packet }), Err(Status::Empty));
+    assert_eq!(client.ask(stranger, &Call::Grab { packet }), Err(Status::NotInvited));
+    assert_eq!(client.ask(stranger, &Call::Share { packet, user: third }), Err(Status::NotInvited));
+    assert_eq!(client.ask(first, &Call::Open { packet: packet + 1 }), Err(Status::UnknownPacket));
+    assert_eq!(client.ask(first, &Call::Share { packet, user: first }), Err(Status::Oneself));
+    client.ask(first, &Call::Grab { packet }).unwrap();
+    client.ask(first, &Call::Share { packet, user: third }).unwrap();
+    client.ask(third, &Call::Grab { packet }).unwrap();
+    assert_eq!(client.ask(second, &Call::Open { packet }), Err(Status::Empty));
     for user in [first, third] {
         client.want(user, Call::Open { packet });
         client.want(user, Call::Open { packet });
@@ -166,7 +166,7 @@ fn a_crash_loses_nothing() {
     deposit(&server, sender, 500);
     let mut client = client(&server, &keys);
     client.leave_invites();
-    let packet = client.ask(sender, send(90, 3, &[first, second, third])).unwrap().packet;
+    let packet = client.ask(sender, &send(90, 3, &[first, second, third])).unwrap().packet;
     client.drive_until("all to be told", |client| client.tally.invited.len() == 3);
     client.want(first, Call::Open { packet });
     client.want(second, Call::Grab { packet });
@@ -189,7 +189,7 @@ fn a_crash_loses_nothing() {
     assert_eq!(told, fen, "each tells what it told before the crash");
     let of_packet = client.tally.opened.iter().filter(|((which, _), _)| *which == packet);
     assert_eq!(of_packet.map(|(_, fen)| fen).sum::<u64>(), 90);
-    assert_eq!(client.ask(sender, Call::Open { packet }), Err(Status::NotInvited));
+    assert_eq!(client.ask(sender, &Call::Open { packet }), Err(Status::NotInvited));
     let taken = client.tally.fen();
     let report = end_and_audit(server, &ledger);
     assert_eq!(report["wallets_fen"], 500 - 90 + taken);
@@ -205,13 +205,13 @@ fn what_is_left_of_an_expired_packet_comes_back() {
     deposit(&server, sender, 100);
     let mut client = client(&server, &keys);
     client.leave_invites();
-    let packet = client.ask(sender, send(60, 2, &[first, second])).unwrap().packet;
+    let packet = client.ask(sender, &send(60, 2, &[first, second])).unwrap().packet;
     client.want(first, Call::Open { packet });
     client.finish();
     let taken = client.tally.fen();
     assert!((1..60).contains(&taken));
     client.drive_for(Duration::from_millis(2_500));
-    assert!(matches!(client.ask(second, Call::Open { packet }), Err(Status::Expired | Status::Empty)));
+    assert!(matches!(client.ask(second, &Call::Open { packet }), Err(Status::Expired | Status::Empty)));
     wait_for("the rest to come back", || (client.balance(sender) == 100 - taken).then_some(()));
     server.stats_when("the pool to be given back", |stats| stats["pool_packets"] == 0);
     let report = end_and_audit(server, &ledger);

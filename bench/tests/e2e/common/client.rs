@@ -119,7 +119,7 @@ impl Client {
     }
 
     /// Has one user call this, and drives until it has ended: what he was told, if it was done.
-    pub fn ask(&mut self, user: u64, call: Call) -> Result<Reply, Status> {
+    pub fn ask(&mut self, user: u64, call: &Call) -> Result<Reply, Status> {
         self.want(user, call.clone());
         let (done, refused) = (self.tally.done.len(), self.tally.refused.len());
         self.finish();
@@ -132,7 +132,7 @@ impl Client {
 
     /// What a user's wallet holds, in fen.
     pub fn balance(&mut self, user: u64) -> u64 {
-        self.ask(user, Call::Balance).expect("a balance is always told").fen
+        self.ask(user, &Call::Balance).expect("a balance is always told").fen
     }
 
     /// Has users leave invitations alone.
