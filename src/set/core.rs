@@ -4,6 +4,7 @@ use super::book::Book;
 use super::config::Config;
 use super::counters::{Counters, Drop};
 use super::hardware::Hardware;
+use super::invites::Invitation;
 use super::links::{Links, Message};
 use super::mint::Inviting;
 use super::promises::Promises;
@@ -90,9 +91,12 @@ impl<L: Ledger> Group<L> {
         }
     }
 
-    /// Whether so many rows can be written, and promises made.
+    /// Whether so many rows can be written, and promises made, beside what is held for the answers to its users'
+    /// questions: one of each for every question that is out. So an answer never has to wait, and holds up nobody
+    /// behind it.
     pub(super) fn has_room(&self, rows: usize, promises: usize) -> bool {
-        self.ledger.room() >= rows && self.promises.room() >= promises
+        let held = self.questions_out;
+        self.ledger.room() >= rows + held && self.promises.room() >= promises + held
     }
 
     /// Does what a row says, and writes it; its number.
@@ -107,6 +111,9 @@ impl<L: Ledger> Group<L> {
         self.ledger.append_noted(row, note)
     }
 }
+
+/// Invitations that may wait for places in the rings to other workers.
+pub(super) const NEWS_MAX: usize = 16_384;
 
 /// Outcomes for the operator that wait to be fetched.
 const DONE_MAX: usize = 256;
@@ -159,6 +166,8 @@ pub struct Core<L> {
     pub(super) pushes: Pushes,
     pub(super) sending: Option<Sending>,
     pub(super) done: ArrayVec<Done, DONE_MAX>,
+    /// Invitations for other workers that wait for a place in their rings.
+    pub(super) news: VecDeque<Invitation>,
     /// Of rebuilt groups, to be brought to others.
     pub(super) owed: VecDeque<Message>,
     pub(super) shake_rate: ShakeRate,
@@ -203,6 +212,7 @@ impl<L: Ledger> Core<L> {
             pushes: Pushes::new(config.pushes),
             sending: None,
             done: ArrayVec::new(),
+            news: VecDeque::with_capacity(NEWS_MAX),
             owed: VecDeque::new(),
             shake_rate: ShakeRate::new(config.shakes_per_s),
             counters: Counters::default(),
@@ -253,6 +263,7 @@ impl<L: Ledger> Core<L> {
     pub fn turn(&mut self, now: Now, mut send: impl FnMut(&Path, &Frame)) -> bool {
         let more = self.take_messages(now, &mut send);
         self.bring_owed(now);
+        self.bring_news();
         let due = self.tick(now);
         let more = self.settle(now, &mut send) | more;
         let more = self.push_due(now, &mut send) | more;

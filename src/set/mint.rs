@@ -3,7 +3,7 @@
 //! Packets go to the SETs in turn, each order beginning where the one before ends. Every group counts through all
 //! of an order's packets and makes those of its own SETs, so groups need not speak.
 
-use super::book::What;
+use super::book::{Packet, What};
 use super::core::Core;
 use super::requests::invitation_row;
 use crate::ledger::{Account, Kind, Ledger, Row, Terms};
@@ -69,6 +69,10 @@ impl<L: Ledger> Core<L> {
                     if self.groups[group].inviting.is_some() {
                         break;
                     }
+                }
+                // The recipients of one packet come before the next packet.
+                if self.groups[group].inviting.is_some() {
+                    break;
                 }
             }
             more |= steps == 0;
@@ -161,6 +165,13 @@ impl<L: Ledger> Core<L> {
         (users.len() == count).then_some(users)
     }
 
+    /// Whether more users can be invited to a packet of this worker.
+    fn takes_members(&self, packet: u64) -> bool {
+        let id = PacketId::from_u64(packet);
+        let packets = &self.groups[self.group_of_packet(packet)].book.set(id.set.into()).packets;
+        packets.get(id.number).is_some_and(Packet::is_open) && packets.has_room_for_member()
+    }
+
     /// Invites the next of many recipients of a house packet, in the order of their slots; whether there are more.
     fn invite_on(&mut self, now: Now, group: usize) -> bool {
         let Some(mut inviting) = self.groups[group].inviting.take() else { return false };
@@ -184,6 +195,11 @@ impl<L: Ledger> Core<L> {
             inviting.at = (position, slot + 1);
             let Some(user) = self.sessions.user_near(position, slot) else { continue };
             let Row { packet, .. } = inviting.send;
+            if !self.takes_members(packet) {
+                // Its time is over, or others took the room: who is invited by now is.
+                self.counters.invites_lost += u64::from(inviting.left);
+                return true;
+            }
             let row = Row { wall_ms: now.wall_ms, ..invitation_row(&inviting.send, user) };
             let row = self.groups[group].write(&row);
             self.promise_invitation(packet, user, 0, row);

@@ -1,7 +1,8 @@
 //! Going through what is kept, piece by piece: what is left of packets when their time is over goes back to who put
 //! it in, and what is kept is counted against what the rows say.
 
-use super::core::Core;
+use super::book::Packet;
+use super::core::{Core, Place};
 use crate::ledger::{Account, Kind, Ledger, Row};
 use redpkt_proto::Now;
 use redpkt_proto::body::PacketId;
@@ -37,54 +38,48 @@ impl<L: Ledger> Core<L> {
             return;
         }
         self.returned_ns = now.mono_ns;
-        let mut steps = STEPS_PER_ROUND;
-        for _ in 0..=self.sessions.sets() {
-            let (position, record) = self.returns_at;
+        let mut sets_left = self.places.len();
+        for _ in 0..STEPS_PER_ROUND {
+            let (position, at) = self.returns_at;
             let place = self.places[position];
-            let packets = &self.groups[place.group].book.sets()[place.at].packets;
-            let mut at = record;
-            while steps > 0 {
-                let Some(packet) = packets.at(at) else { break };
-                if packet.is_open() && packet.is_expired(now.wall_s()) {
-                    break;
+            match self.groups[place.group].book.sets()[place.at].packets.at(at).copied() {
+                None if sets_left == 0 => return,
+                None => {
+                    sets_left -= 1;
+                    self.returns_at = ((position + 1) % self.places.len(), 0);
                 }
-                at += 1;
-                steps -= 1;
-            }
-            let expired = packets.at(at).filter(|packet| packet.is_open() && packet.is_expired(now.wall_s()));
-            let Some(expired) = expired.copied() else {
-                let is_through = packets.at(at).is_none();
-                let next = if is_through { ((position + 1) % self.places.len(), 0) } else { (position, at) };
-                self.returns_at = next;
-                if steps == 0 {
-                    return;
+                Some(packet) => {
+                    self.returns_at = (position, at + 1);
+                    if packet.is_open() && packet.is_expired(now.wall_s()) {
+                        self.give_back(now, place, &packet);
+                    }
                 }
-                continue;
-            };
-            self.returns_at = (position, at + 1);
-            steps -= 1;
-            let group = &mut self.groups[place.group];
-            if group.has_failed || !group.has_room(1, 0) {
-                continue;
             }
-            let id =
-                PacketId { machine: self.config.machine, set: place.number as u16, number: expired.number };
-            let packet = id.to_u64();
-            let house = expired.sender == 0;
-            group.write(&Row {
-                kind: Kind::Refund,
-                debit: Account::Packet(packet),
-                credit: if house { Account::House } else { Account::Wallet(expired.sender) },
-                fen: expired.left_fen,
-                user: expired.sender,
-                req: 0,
-                packet,
-                wall_ms: now.wall_ms,
-                other: 0,
-                detail: 0,
-            });
-            self.counters.expired += 1;
-            self.counters.returned_fen += expired.left_fen;
         }
+    }
+
+    /// Returns what is left in a packet whose time is over, if there is room for the row; else in its next turn.
+    fn give_back(&mut self, now: Now, place: Place, expired: &Packet) {
+        let group = &mut self.groups[place.group];
+        if group.has_failed || !group.has_room(1, 0) {
+            return;
+        }
+        let number = expired.number;
+        let packet = PacketId { machine: self.config.machine, set: place.number as u16, number }.to_u64();
+        let house = expired.sender == 0;
+        group.write(&Row {
+            kind: Kind::Refund,
+            debit: Account::Packet(packet),
+            credit: if house { Account::House } else { Account::Wallet(expired.sender) },
+            fen: expired.left_fen,
+            user: expired.sender,
+            req: 0,
+            packet,
+            wall_ms: now.wall_ms,
+            other: 0,
+            detail: 0,
+        });
+        self.counters.expired += 1;
+        self.counters.returned_fen += expired.left_fen;
     }
 }

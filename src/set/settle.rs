@@ -1,7 +1,7 @@
 //! What becomes durable, and what a failure leaves: promises kept or taken back.
 
 use super::book::Totals;
-use super::core::Core;
+use super::core::{Core, NEWS_MAX};
 use super::invites::Invitation;
 use super::links::{Asker, Decided, Message};
 use super::promises::{Promise, Promised};
@@ -88,10 +88,10 @@ impl<L: Ledger> Core<L> {
         match what {
             Promised::Answer { asker, op, answer } => self.send_answer(&asker, op, &answer, send),
             Promised::Decided(decided) if decided.question.worker == self.config.worker => {
-                return self.decided(now, &decided, send);
+                self.decided(now, &decided, send);
             }
             Promised::Decided(decided) => self.links.answer(decided.question.worker, decided),
-            Promised::Invited(invitation) => return self.tell_invitation(now, invitation),
+            Promised::Invited(invitation) => self.tell_invitation(now, invitation),
             Promised::Done { ticket } => return self.tell_done(ticket, DoneOutcome::Written),
         }
         true
@@ -147,14 +147,31 @@ impl<L: Ledger> Core<L> {
         group.promises.push(row, Promised::Invited(invitation));
     }
 
-    /// Brings an invitation to the SET of who is invited; `false` if it has to wait.
-    fn tell_invitation(&mut self, now: Now, invitation: Invitation) -> bool {
+    /// Brings an invitation to the SET of who is invited. Where there is no place for it now it waits, and holds up
+    /// nobody; where too many wait it is counted and not told.
+    fn tell_invitation(&mut self, now: Now, invitation: Invitation) {
         let layout = &self.config.layout;
         let worker = layout.worker_of(layout.set_of(invitation.user));
         if worker == self.config.worker {
-            return self.invited(now, invitation);
+            self.invited(now, invitation);
+        } else if self.news.len() < NEWS_MAX {
+            self.news.push_back(invitation);
+            self.bring_news();
+        } else {
+            self.counters.invites_lost += 1;
         }
-        self.links.tell(worker, Message::Invited(invitation))
+    }
+
+    /// Brings invitations to other workers, as far as their rings have places.
+    pub(super) fn bring_news(&mut self) {
+        while let Some(invitation) = self.news.front() {
+            let layout = &self.config.layout;
+            let worker = layout.worker_of(layout.set_of(invitation.user));
+            if !self.links.tell(worker, Message::Invited(*invitation)) {
+                return;
+            }
+            self.news.pop_front();
+        }
     }
 
     /// What there is in each group of this worker.

@@ -19,6 +19,9 @@ pub struct KeptAnswer {
     pub asked_for: u32,
 }
 
+/// The fen of an undecided request while its question is out.
+const ASKED: u64 = 1;
+
 /// Bits of the fen in [`KeptAnswer`]; op and status lie above them.
 const FEN_BITS: u32 = 48;
 
@@ -40,9 +43,14 @@ impl KeptAnswer {
         KeptAnswer { when_s, asked_for, ..self }
     }
 
-    /// A request that another group decides and has not yet: its outcome is unknown.
+    /// A request that another group was asked to decide: its outcome is unknown.
     pub fn undecided(req: u64, op: Op, packet: u64, asked_for: u32) -> KeptAnswer {
-        KeptAnswer { asked_for, ..KeptAnswer::new(req, op, Status::OutcomeUnknown, packet, 0) }
+        KeptAnswer { asked_for, ..KeptAnswer::new(req, op, Status::OutcomeUnknown, packet, ASKED) }
+    }
+
+    /// Whether the question of an undecided request is out.
+    pub fn is_asked(&self) -> bool {
+        self.fen() == ASKED
     }
 
     /// How much, in fen.
@@ -136,11 +144,24 @@ impl Account {
         }
     }
 
-    /// An undecided request turned out to move nothing.
-    pub fn drop_undecided(&mut self, req: u64) {
-        if let Some(kept) = self.answers.iter_mut().find(|kept| kept.req == req && kept.is_undecided()) {
-            *kept = KeptAnswer::NONE;
+    /// Notes whether the question of an undecided request is out.
+    pub fn set_asked(&mut self, req: u64, is_asked: bool) {
+        if let Some(kept) = self.undecided(req) {
+            kept.fen = (kept.fen & !ANSWER_FEN_MAX) | if is_asked { ASKED } else { 0 };
         }
+    }
+
+    fn undecided(&mut self, req: u64) -> Option<&mut KeptAnswer> {
+        self.answers.iter_mut().find(|kept| kept.req == req && kept.is_undecided())
+    }
+
+    /// Whether there is nothing in it that a row has brought.
+    fn is_blank(&self) -> bool {
+        self.balance_fen == 0
+            && self.wins == 0
+            && self.payments_made == 0
+            && self.forgotten_req == 0
+            && self.answers.iter().all(|kept| kept.req == 0)
     }
 
     /// Keeps a payment; the oldest of [`PAYMENTS_KEPT`] goes.
@@ -207,22 +228,29 @@ pub enum Known {
     Never,
 }
 
-/// The accounts of one SET. They are never removed.
+/// The accounts of one SET. One that money has come to, or an answer about money, is never removed.
 pub struct Accounts {
     records: Vec<Account>,
     index: Index,
     capacity: usize,
+    /// Records that are nobody's.
+    free: Vec<u32>,
 }
 
 impl Accounts {
     /// Room for `capacity` accounts. The memory is touched only when an account comes to be.
     pub fn new(capacity: usize, seed: u64) -> Accounts {
-        Accounts { records: Vec::with_capacity(capacity), index: Index::new(1, capacity, seed), capacity }
+        Accounts {
+            records: Vec::with_capacity(capacity),
+            index: Index::new(1, capacity, seed),
+            capacity,
+            free: Vec::with_capacity(capacity),
+        }
     }
 
     /// Bytes that `capacity` accounts take.
     pub fn bytes(capacity: usize) -> usize {
-        capacity * size_of::<Account>() + Index::bytes(1, capacity)
+        capacity * (size_of::<Account>() + size_of::<u32>()) + Index::bytes(1, capacity)
     }
 
     /// The account of `user`, if there is one.
@@ -237,22 +265,47 @@ impl Accounts {
 
     /// Whether `user` has an account or can be given one.
     pub fn has_room_for(&self, user: u64) -> bool {
-        self.records.len() < self.capacity || self.find(user).is_some()
+        self.count() < self.capacity || self.find(user).is_some()
     }
 
     /// The account of `user`, made if there is none; `None` when the table is full.
     pub fn get_or_add(&mut self, user: u64) -> Option<&mut Account> {
         let at = match self.find(user) {
             Some(at) => at,
-            None if self.records.len() < self.capacity => {
-                let at = self.records.len() as u32;
-                self.records.push(Account::new(user));
+            None => {
+                let at = match self.free.pop() {
+                    Some(at) => {
+                        self.records[at as usize] = Account::new(user);
+                        at
+                    }
+                    None if self.records.len() < self.capacity => {
+                        self.records.push(Account::new(user));
+                        self.records.len() as u32 - 1
+                    }
+                    None => return None,
+                };
                 self.index.insert(0, user, at);
                 at
             }
-            None => return None,
         };
         Some(&mut self.records[at as usize])
+    }
+
+    /// An undecided request of `user` turned out to move nothing. An account that was made for it alone goes: no row
+    /// knows of it, and whoever only guesses at packets keeps none.
+    pub fn drop_undecided(&mut self, user: u64, req: u64) {
+        let Some(at) = self.find(user) else { return };
+        let account = &mut self.records[at as usize];
+        if let Some(kept) = account.undecided(req) {
+            *kept = KeptAnswer::NONE;
+        }
+        if account.is_blank() {
+            let records = &self.records;
+            self.index.remove(0, user, at, |at| records[at as usize].user);
+            // 0 is no user.
+            self.records[at as usize].user = 0;
+            self.free.push(at);
+        }
     }
 
     /// What all wallets hold, in fen, counted one by one.
@@ -262,7 +315,7 @@ impl Accounts {
 
     /// Accounts in use.
     pub fn count(&self) -> usize {
-        self.records.len()
+        self.records.len() - self.free.len()
     }
 
     fn find(&self, user: u64) -> Option<u32> {
@@ -304,11 +357,28 @@ mod tests {
         account.keep(KeptAnswer::undecided(1, Op::Open, 50, 0));
         account.keep(KeptAnswer::undecided(2, Op::Open, 51, 0));
         let Known::Answer(kept) = account.known(1) else { panic!("it is known") };
-        assert!(kept.is_undecided());
+        assert!(kept.is_undecided() && kept.is_asked());
+        account.set_asked(1, false);
+        let Known::Answer(kept) = account.known(1) else { panic!("it is known") };
+        assert!(kept.is_undecided() && !kept.is_asked() && kept.op() == Op::Open as u8);
         account.keep_decided(KeptAnswer::new(1, Op::Open, Status::Ok, 50, 9));
-        account.drop_undecided(2);
-        account.drop_undecided(1);
+        accounts.drop_undecided(7, 2);
+        accounts.drop_undecided(7, 1);
+        let account = accounts.get(7).unwrap();
         assert_eq!((account.taken_fen(50), account.known(2)), (Some(9), Known::Never));
+    }
+
+    /// Expect: who was refused and has nothing leaves room for others.
+    #[test]
+    fn an_account_for_nothing_does_not_stay() {
+        let mut accounts = Accounts::new(1, 0);
+        accounts.get_or_add(7).unwrap().keep(KeptAnswer::undecided(1, Op::Open, 50, 0));
+        assert!(!accounts.has_room_for(8));
+        accounts.drop_undecided(7, 1);
+        assert!(accounts.get(7).is_none() && accounts.has_room_for(8) && accounts.count() == 0);
+        accounts.get_or_add(8).unwrap().balance_fen = 1;
+        accounts.drop_undecided(8, 1);
+        assert_eq!((accounts.count(), accounts.get(8).unwrap().balance_fen), (1, 1));
     }
 
     #[test]

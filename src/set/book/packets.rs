@@ -8,7 +8,7 @@ use rand::Rng;
 use redpkt_proto::body::Status;
 use std::collections::VecDeque;
 
-/// One packet. 56 bytes.
+/// One packet. 48 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet {
     /// Its number in this SET, from 1, never used again.
@@ -31,7 +31,14 @@ pub struct Packet {
     place: Place,
     /// The member that came last.
     members: u32,
+    /// How many there are.
+    member_count: u32,
 }
+
+const _: () = assert!(size_of::<Packet>() == 48);
+
+/// Members of a packet from which on users let no others in.
+const GUESTS_MAX: u32 = 1_000;
 
 /// Where a packet is on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +114,12 @@ pub struct Packets {
     pool: VecDeque<u32>,
     pooled: usize,
     pool_fen: u64,
+    /// Records of packets that are over, the longest first.
     over: VecDeque<u32>,
+    /// Members of those.
+    over_members: usize,
+    /// Records of no packet.
+    free: Vec<u32>,
     members: Members,
 }
 
@@ -123,27 +135,28 @@ impl Packets {
             pooled: 0,
             pool_fen: 0,
             over: VecDeque::with_capacity(capacity),
+            over_members: 0,
+            free: Vec::with_capacity(capacity),
             members: Members::new(members, seed.rotate_left(32)),
         }
     }
 
     /// Bytes that `capacity` packets with `members` members take.
     pub fn bytes(capacity: usize, members: usize) -> usize {
-        let lists = 2 * size_of::<u32>();
+        let lists = 3 * size_of::<u32>();
         capacity * (size_of::<Packet>() + lists) + Index::bytes(1, capacity) + Members::bytes(members)
     }
 
     /// Whether a packet with this many members would find room. It never makes room at the cost of a packet
     /// that is not over.
     pub fn has_room(&self, members: usize) -> bool {
-        (self.records.len() < self.capacity || !self.over.is_empty())
-            && self.next_number < u32::MAX
-            && members <= self.members.room()
+        let has_record = self.records.len() < self.capacity || !self.free.is_empty() || !self.over.is_empty();
+        has_record && self.next_number < u32::MAX && members <= self.members.room() + self.over_members
     }
 
     /// Whether one more member would.
     pub fn has_room_for_member(&self) -> bool {
-        self.members.room() > 0
+        self.members.room() + self.over_members > 0
     }
 
     /// The number that the next packet gets.
@@ -170,17 +183,20 @@ impl Packets {
             equal: terms.equal,
             place: if for_shaking { Place::Pool } else { Place::Out },
             members: members::NONE,
+            member_count: 0,
         };
-        let at = if self.records.len() < self.capacity {
-            self.records.push(packet);
-            self.records.len() as u32 - 1
-        } else {
-            let at = self.over.pop_front().expect("room was asked for");
-            let old = std::mem::replace(&mut self.records[at as usize], packet);
-            // The index asks for keys of other records only, so the new packet may stand there already.
-            self.index.remove(0, u64::from(old.number), at, |at| u64::from(self.records[at as usize].number));
-            self.members.remove_all(old.members);
-            at
+        if self.records.len() == self.capacity && self.free.is_empty() {
+            self.forget_oldest();
+        }
+        let at = match self.free.pop() {
+            Some(at) => {
+                self.records[at as usize] = packet;
+                at
+            }
+            None => {
+                self.records.push(packet);
+                self.records.len() as u32 - 1
+            }
         };
         self.index.insert(0, u64::from(number), at);
         if for_shaking {
@@ -196,6 +212,41 @@ impl Packets {
             self.pool_fen += total_fen;
         }
         true
+    }
+
+    /// Forgets the packet that has been over for longest, and its members. `false` if none is over.
+    fn forget_oldest(&mut self) -> bool {
+        let Some(at) = self.over.pop_front() else { return false };
+        let Packet { number, members, member_count, .. } = self.records[at as usize];
+        self.index.remove(0, u64::from(number), at, |at| u64::from(self.records[at as usize].number));
+        // 0 is no packet's number.
+        self.records[at as usize].number = 0;
+        self.members.remove_all(members);
+        self.over_members -= member_count as usize;
+        self.free.push(at);
+        true
+    }
+
+    /// Adds a member to the packet of record `at`, at the cost of packets that are over. `false` if there is no room.
+    fn add_member(&mut self, at: u32, user: u64) -> bool {
+        while self.members.room() == 0 {
+            if !self.forget_oldest() {
+                return false;
+            }
+        }
+        let packet = &mut self.records[at as usize];
+        let Some(head) = self.members.add(packet.number, user, packet.members) else { return false };
+        packet.members = head;
+        packet.member_count += 1;
+        true
+    }
+
+    /// Notes that a packet is over.
+    fn end(&mut self, at: u32) {
+        let packet = &mut self.records[at as usize];
+        packet.place = Place::Over;
+        self.over_members += packet.member_count as usize;
+        self.over.push_back(at);
     }
 
     /// The packet that the next shake wins. Those whose time is over leave the queue; they are in no pool any
@@ -220,15 +271,13 @@ impl Packets {
                 continue;
             }
             let Some(at) = self.find(number) else { return false };
-            let packet = &mut self.records[at as usize];
-            if packet.place != Place::Pool {
+            if self.records[at as usize].place != Place::Pool || !self.add_member(at, winner) {
                 return false;
             }
-            let Some(head) = self.members.add(number, winner, packet.members) else { return false };
+            let packet = &mut self.records[at as usize];
             // A share of it is the winner's, whoever else is let in before it is opened.
-            *self.members.stage_mut(head) = Stage::Grabbed;
+            *self.members.stage_mut(packet.members) = Stage::Grabbed;
             packet.grabbed += 1;
-            packet.members = head;
             packet.place = Place::Out;
             self.pooled -= 1;
             self.pool_fen -= packet.total_fen;
@@ -243,18 +292,20 @@ impl Packets {
         if self.members.find(number, user).is_some() {
             return true;
         }
-        let Some(at) = self.find(number) else { return false };
-        let packet = &mut self.records[at as usize];
-        match self.members.add(number, user, packet.members) {
-            Some(head) => packet.members = head,
-            None => return false,
+        match self.find(number) {
+            Some(at) if self.records[at as usize].is_open() => self.add_member(at, user),
+            _ => false,
         }
-        true
     }
 
     /// Whether `user` may take from the packet, or did.
     pub fn is_member(&self, number: u32, user: u64) -> bool {
         self.members.find(number, user).is_some()
+    }
+
+    /// Whether users may let others in: a packet of as many as this has enough of them.
+    pub fn takes_guests(&self, number: u32) -> bool {
+        self.get(number).is_some_and(|packet| packet.member_count < GUESTS_MAX)
     }
 
     /// What `user` may do with a packet at that wall time.
@@ -319,8 +370,7 @@ impl Packets {
         packet.opened += 1;
         packet.left_fen -= fen;
         if packet.opened == packet.shares {
-            packet.place = Place::Over;
-            self.over.push_back(at);
+            self.end(at);
         }
         true
     }
@@ -338,9 +388,9 @@ impl Packets {
             Place::Out => {}
             Place::Over => return None,
         }
-        packet.place = Place::Over;
-        self.over.push_back(at);
-        Some(std::mem::take(&mut packet.left_fen))
+        let left_fen = std::mem::take(&mut packet.left_fen);
+        self.end(at);
+        Some(left_fen)
     }
 
     /// The packet with this number, if it is still known.
@@ -350,6 +400,7 @@ impl Packets {
 
     /// The packet of record `at`, counted from 0: for going through all of them in turn.
     pub fn at(&self, at: usize) -> Option<&Packet> {
+        // That of no packet is over.
         self.records.get(at)
     }
 

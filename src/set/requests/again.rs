@@ -87,8 +87,21 @@ impl<L: Ledger> Core<L> {
         if asked.asked_for != kept.asked_for {
             return Some(asked.answer(Status::OutcomeUnknown));
         }
+        // Two questions could be decided differently: while one is out there is no other.
+        if kept.is_asked() {
+            return None;
+        }
         let theirs = self.config.layout.group_of(PacketId::from_u64(kept.packet).set.into());
-        if self.put_question(now, asked, theirs) { None } else { self.full(asked) }
+        if let Err(busy) = self.hold(asked, 1, 1) {
+            return Some(busy);
+        }
+        if !self.put_question(now, asked, theirs) {
+            return self.full(asked);
+        }
+        let place = self.place(asked.asker.id);
+        let accounts = &mut self.groups[place.group].book.set_mut(place.number).accounts;
+        accounts.get_mut(asked.asker.user).expect("it keeps the request").set_asked(kept.req, true);
+        None
     }
 }
 

@@ -3,8 +3,9 @@
 //! The packet's group writes what it decides and answers when that is durable. For an open the row there is the
 //! promise: the user's group answers at once and writes the delivery of the money behind it, which a start makes
 //! good if it is lost. All else that the user is told has a row of its own in the user's group first.
-//! Until the answer comes the account keeps the request as undecided, and asking again asks again: a question
-//! about the same packet and user never takes a second share.
+//! Until the answer comes the account keeps the request as undecided, and asking again waits for the same answer. If
+//! that is "not now" or "unknown" the request is put again when the user asks again: a question about the same packet
+//! and user never takes a second share.
 
 use super::packet::{Verdict, decide};
 use super::{Asked, FAILED_RETRY_AFTER_MS, FULL_RETRY_AFTER_MS};
@@ -52,21 +53,27 @@ impl<L: Ledger> Core<L> {
         true
     }
 
-    /// Decides another group's question; its answer comes when it is durable. `false` if there is no room for that
-    /// now.
-    pub(super) fn questioned(&mut self, now: Now, question: Question) -> bool {
+    /// Answers a question of another worker: with what is decided, when it is durable; or at once, that it cannot be
+    /// decided now. There is always a place for the answer, so no question waits, and none behind it.
+    fn answer_question(&mut self, now: Now, question: Question) {
+        if self.questioned(now, question) {
+            return;
+        }
+        let group = &self.groups[self.group_of_packet(question.packet)];
+        let retry_after_ms = if group.has_failed { FAILED_RETRY_AFTER_MS } else { FULL_RETRY_AFTER_MS };
+        let group = group.book.group();
+        let busy = Decided { question, status: Status::Busy, retry_after_ms, fen: 0, group, row: 0 };
+        self.links.answer(question.worker, busy);
+    }
+
+    /// Decides another group's question; its answer comes when it is durable. `false` if it cannot be decided now.
+    fn questioned(&mut self, now: Now, question: Question) -> bool {
         let group = self.group_of_packet(question.packet);
-        let book = &self.groups[group].book;
-        let number = book.group();
+        let number = self.groups[group].book.group();
         let decided =
             |status, fen, row| Decided { question, status, retry_after_ms: 0, fen, group: number, row };
         if self.groups[group].has_failed {
-            // Nothing is decided, so nothing has to be durable. A question of our own user is answered by who asks.
-            if question.worker != self.config.worker {
-                let busy = Decided { retry_after_ms: FAILED_RETRY_AFTER_MS, ..decided(Status::Busy, 0, 0) };
-                self.links.answer(question.worker, busy);
-            }
-            return question.worker != self.config.worker;
+            return false;
         }
         // A share promises its answer, and an invitation.
         if !self.groups[group].has_room(1, 2) {
@@ -96,48 +103,53 @@ impl<L: Ledger> Core<L> {
         true
     }
 
-    /// What the packet's group has decided reaches the user's group: money is taken over, the user is answered.
-    /// `false` if there is no room for that now; then it comes again.
+    /// What the packet's group has decided reaches the user's group: money is taken over, the user is answered. Room
+    /// for that was held since the question was asked.
     pub(in crate::set) fn decided(
         &mut self,
         now: Now,
         decided: &Decided,
         send: &mut impl FnMut(&Path, &Frame),
-    ) -> bool {
+    ) {
         let Question { asker, op, packet, other, .. } = decided.question;
         let at = self.group_of_user(asker.user);
-        if !self.groups[at].has_failed {
-            let asked_for = if op == Op::Share { fingerprint(&[other]) } else { 0 };
-            let asked = Asked { asker, op, packet, other, asked_for };
-            match decided.status {
-                Status::Ok if decided.row != 0 => {
-                    if !self.take_delivery(now, &Delivery::of(decided)) {
-                        return false;
-                    }
-                    let answer =
-                        Answer { packet: packet.into(), fen: decided.fen.into(), ..asker.answer(Status::Ok) };
-                    self.counters.answers += 1;
-                    self.send_answer(&asker, op, &answer, send);
-                }
-                Status::Ok => {
-                    if !self.groups[at].has_room(1, 1) {
-                        return false;
-                    }
-                    self.tell_decided(now, &asked, decided.fen);
-                }
-                status => {
-                    let is_final = !matches!(status, Status::Busy | Status::OutcomeUnknown);
-                    if is_final {
-                        self.moved_nothing(&asked);
-                    }
-                    let retry_after_ms = decided.retry_after_ms.into();
-                    self.counters.answers += 1;
-                    self.send_answer(&asker, op, &Answer { retry_after_ms, ..asker.answer(status) }, send);
-                }
-            }
+        if self.groups[at].has_failed {
+            self.groups[at].questions_out -= 1;
+            return;
         }
+        let asked_for = if op == Op::Share { fingerprint(&[other]) } else { 0 };
+        let asked = Asked { asker, op, packet, other, asked_for };
+        let answer = match decided.status {
+            Status::Ok if decided.row != 0 => {
+                self.deliver(now, &Delivery::of(decided));
+                Answer { packet: packet.into(), fen: decided.fen.into(), ..asker.answer(Status::Ok) }
+            }
+            Status::Ok => {
+                self.tell_decided(now, &asked, decided.fen);
+                self.groups[at].questions_out -= 1;
+                return;
+            }
+            status => {
+                if matches!(status, Status::Busy | Status::OutcomeUnknown) {
+                    self.may_ask_again(&asked);
+                } else {
+                    self.moved_nothing(&asked);
+                }
+                Answer { retry_after_ms: decided.retry_after_ms.into(), ..asker.answer(status) }
+            }
+        };
         self.groups[at].questions_out -= 1;
-        true
+        self.counters.answers += 1;
+        self.send_answer(&asker, op, &answer, send);
+    }
+
+    /// The question was not decided: the same request may be asked again.
+    fn may_ask_again(&mut self, asked: &Asked) {
+        let at = self.group_of_user(asked.asker.user);
+        let set = self.groups[at].book.set_of_user(asked.asker.user);
+        if let Some(account) = set.accounts.get_mut(asked.asker.user) {
+            account.set_asked(asked.asker.req, false);
+        }
     }
 
     /// What was done before, or moves no money, is written here before the user is told.
@@ -161,9 +173,7 @@ impl<L: Ledger> Core<L> {
         let asker = &asked.asker;
         self.counters.refused(asked.op);
         let at = self.group_of_user(asker.user);
-        if let Some(account) = self.groups[at].book.set_of_user(asker.user).accounts.get_mut(asker.user) {
-            account.drop_undecided(asker.req);
-        }
+        self.groups[at].book.set_of_user(asker.user).accounts.drop_undecided(asker.user, asker.req);
         let slot = self.sessions.get_mut(asker.id);
         if slot.user == asker.user && u64::from(slot.number) == asker.req >> 32 {
             slot.window.moved_nothing(asker.req as u32);
@@ -181,13 +191,25 @@ impl<L: Ledger> Core<L> {
         if !group.has_room(1, 0) {
             return false;
         }
-        group.write(&delivery.row(now.wall_ms));
+        self.deliver(now, delivery);
         true
+    }
+
+    /// The same, where room is held for it.
+    fn deliver(&mut self, now: Now, delivery: &Delivery) {
+        let at = self.group_of_user(delivery.user);
+        let group = &mut self.groups[at];
+        if delivery.row > group.book.delivered(delivery.group) {
+            group.write(&delivery.row(now.wall_ms));
+        }
     }
 
     /// Brings what a rebuilt group owes to the groups of its users, as far as there is room; then it works again.
     pub(in crate::set) fn bring_owed(&mut self, now: Now) {
-        while let Some(message) = self.owed.front().copied() {
+        /// In one turn: a rebuilt group does not hold up the others of its worker.
+        const PER_TURN: usize = 256;
+        for _ in 0..PER_TURN {
+            let Some(message) = self.owed.front().copied() else { break };
             let user = match &message {
                 Message::Invited(invitation) => invitation.user,
                 Message::Delivery(delivery) => delivery.user,
@@ -206,6 +228,9 @@ impl<L: Ledger> Core<L> {
             }
             self.owed.pop_front();
         }
+        if !self.owed.is_empty() {
+            return;
+        }
         for group in self.groups.iter_mut().filter(|group| group.is_bringing) {
             (group.is_bringing, group.has_failed) = (false, group.ledger.has_failed());
         }
@@ -220,8 +245,14 @@ impl<L: Ledger> Core<L> {
             for _ in 0..MESSAGES_PER_TURN {
                 let Some(message) = self.links.peek(worker) else { break };
                 let taken = match message {
-                    Message::Question(question) => self.questioned(now, question),
-                    Message::Decided(decided) => self.decided(now, &decided, send),
+                    Message::Question(question) => {
+                        self.answer_question(now, question);
+                        true
+                    }
+                    Message::Decided(decided) => {
+                        self.decided(now, &decided, send);
+                        true
+                    }
                     Message::Invited(invitation) => self.invited(now, invitation),
                     Message::Delivery(delivery) => self.take_delivery(now, &delivery),
                 };

@@ -37,7 +37,13 @@ impl<L: Ledger> Core<L> {
         }
         let theirs = layout.group_of(id.set.into());
         if theirs != self.groups[place.group].book.group() {
-            return self.ask_elsewhere(now, asked, theirs);
+            return match self.taken_fen(asked) {
+                Some(fen) => match self.hold(asked, 1, 1) {
+                    Err(busy) => Some(busy),
+                    Ok(()) => self.done_before(now, asked, fen),
+                },
+                None => self.ask_elsewhere(now, asked, theirs),
+            };
         }
         // A share promises its answer, and an invitation.
         if let Err(busy) = self.hold(asked, 1, 2) {
@@ -65,12 +71,17 @@ impl<L: Ledger> Core<L> {
 
     /// A packet made room for newer ones: what the user took of it is told if that is kept.
     fn forgotten(&mut self, now: Now, asked: &Asked) -> Option<Answer> {
-        let place = self.place(asked.asker.id);
-        let account = self.groups[place.group].book.set(place.number).accounts.get(asked.asker.user);
-        match account.and_then(|account| account.taken_fen(asked.packet)) {
-            Some(fen) if asked.op == Op::Open => self.done_before(now, asked, fen),
-            _ => self.refuse(now, asked, Status::TooOld),
+        match self.taken_fen(asked) {
+            Some(fen) => self.done_before(now, asked, fen),
+            None => self.refuse(now, asked, Status::TooOld),
         }
+    }
+
+    /// What the user of an open has taken of its packet, if an answer that says so is still kept.
+    fn taken_fen(&self, asked: &Asked) -> Option<u64> {
+        let place = self.place(asked.asker.id);
+        let account = self.groups[place.group].book.set(place.number).accounts.get(asked.asker.user)?;
+        account.taken_fen(asked.packet).filter(|_| asked.op == Op::Open)
     }
 
     /// What was done by an earlier request is told to this one too, and written, so that it stays told. That counts
@@ -123,7 +134,9 @@ pub(super) fn decide(book: &Book, now: Now, question: &Question, rng: &mut Rng) 
             }
             Some(packet) if holds && packet.is_expired(now.wall_s()) => Verdict::Refuse(Status::Expired),
             Some(_) if holds && packets.is_member(id.number, other) => Verdict::Done(0),
-            Some(_) if holds && !packets.has_room_for_member() => Verdict::Full,
+            Some(_) if holds && !(packets.has_room_for_member() && packets.takes_guests(id.number)) => {
+                Verdict::Full
+            }
             Some(_) if holds => Verdict::Do(row(Kind::Share, here, 0, other)),
             _ => Verdict::Refuse(standing.refusal().expect("who holds nothing is refused")),
         };

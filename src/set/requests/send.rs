@@ -79,7 +79,14 @@ impl<L: Ledger> Core<L> {
         let Some(sending) = self.sending.as_mut().filter(is_next) else {
             // Its SEND is not here, or not all of what is between them.
             self.counters.drop(Drop::Op);
-            return None;
+            let is_its = |sending: &Sending| {
+                (sending.asker.id, sending.asker.session_number) == (id, number)
+                    && sending.asker.req as u32 == body.counter.get()
+                    && sending.more > 0
+            };
+            let Sending { asker, .. } = self.sending.take_if(|sending| is_its(sending))?;
+            self.counters.answers += 1;
+            return self.reply(id, Op::Send, asker.flags, &asker.answer(Status::Incomplete));
         };
         sending.recipients.extend(body.recipients.iter().map(|user| user.get()));
         sending.index += 1;

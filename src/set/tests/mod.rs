@@ -1,12 +1,15 @@
 //! Scenarios: frames go into a core, and what comes out is read. Time is an argument.
 
+mod bounds;
 mod elsewhere;
 mod handshakes;
 mod hostile;
 mod money;
+mod once;
 mod paths;
 mod payments;
 mod requests;
 mod sends;
+mod stalls;
 mod storms;
 mod world;

@@ -81,6 +81,11 @@ fn a_send_runs_only_when_all_its_frames_are_there() {
     let mut broken = sender.send_frames(1, 540, 54, &recipients);
     broken[9].tag[0] ^= 1;
     assert_eq!(world.ask(sender.path, &broken), [], "a frame was not authentic");
+    let mut twice = sender.send_frames(1, 540, 54, &recipients);
+    twice.swap(3, 4);
+    let out = world.ask(sender.path, &twice);
+    let told: Vec<_> = out.iter().map(|frame| sender.answer(frame).status).collect();
+    assert_eq!(told, [Status::Incomplete as u8], "a place in the row is another's");
     let frames = sender.send_frames(1, 540, 54, &recipients);
     let out = world.ask(sender.path, &frames);
     assert_eq!(sender.answer(&out[0]).status, Status::Ok as u8);
@@ -342,7 +347,8 @@ fn the_house_sends_to_those_who_are_here() {
 #[test]
 fn a_house_packet_for_many_is_given_to_all_of_them() {
     let members = crate::set::Capacity { members: 1_000, invites: 1_000, ..capacity(600, 600, 4) };
-    let mut world = World::new(Config { capacity: members, promises: 1_024, idle_s: 60_000, ..config() });
+    let mut world =
+        World::new(Config { capacity: members, promises: 1_024, pushes: 1_024, idle_s: 60_000, ..config() });
     (1..=600).for_each(|user| _ = world.client(user));
     world.order(&Order { what: What::Send { recipients: 600 }, shares: 500, ..order(1, 5_000) });
     for _ in 0..10 {

@@ -262,6 +262,13 @@ impl World {
         self.orders.len()
     }
 
+    /// The first user whose group is like that, and who is none of `not`.
+    pub fn find(&self, not: &[u64], is_like: impl Fn(u32) -> bool) -> u64 {
+        let layout = self.config.layout;
+        let group = |user: u64| layout.group_of(layout.set_of(user));
+        (1..).find(|user| !not.contains(user) && is_like(group(*user))).expect("each group has users")
+    }
+
     /// Pays into a wallet.
     pub fn deposit(&mut self, user: u64, fen: u64) {
         let now = self.now;
@@ -581,4 +588,11 @@ impl From<Answer> for Said {
 
 pub fn said(status: Status) -> Said {
     Said { status, packet: 0, fen: 0, retry_after_ms: 0 }
+}
+
+/// What a client was told, but for invitations.
+pub fn told(out: &[(Path, Vec<Frame>)], client: &Client) -> Vec<Said> {
+    let of = out.iter().filter(|(path, _)| *path == client.path).flat_map(|(_, frames)| frames);
+    let of = of.filter(|frame| frame.header.op != Op::Invite as u8);
+    of.map(|frame| Said::from(client.answer(frame))).collect()
 }
