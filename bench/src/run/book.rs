@@ -190,9 +190,15 @@ impl Book {
             }
             _ => count.other += 1,
         }
+        // That no money has moved says nothing of claims and invitations, which move none; and a share is done anew each
+        // time it comes, with an answer of that moment.
+        let is_unsure = match ended.call {
+            Call::Share { .. } => status != Status::Ok && ended.transmissions > 1,
+            Call::Grab { .. } => status == Status::NotDone,
+            _ => false,
+        };
         match asked {
-            // No money has moved, it says; a claim or an invitation, which move none, may have been made.
-            Some(asked) if status == Status::NotDone && asked != 0 => self.keep(ended, asked, 0, None),
+            Some(asked) if is_unsure => self.keep(ended, asked, 0, None),
             Some(_) => self.keep(ended, packet, fen, Some(status)),
             None => {}
         }
