@@ -136,6 +136,8 @@ impl Payments {
         let Waiting { recorded, group, outcome: sender, .. } = self.waiting.swap_remove(at);
         match outcome {
             DoneOutcome::Written => self.set(recorded.id, State::Written),
+            // The group may have been rebuilt before anybody heard of this: then its journal has told.
+            DoneOutcome::Unknown if self.is_written(recorded.id) => {}
             DoneOutcome::Unknown => self.set(recorded.id, State::Unknown { group }),
             DoneOutcome::Full | DoneOutcome::TooLittleMoney | DoneOutcome::Failed => self.forget(&recorded),
         }
@@ -152,6 +154,10 @@ impl Payments {
             }
         }
         self.known.retain(|_, known| known.state != State::Unknown { group });
+    }
+
+    fn is_written(&self, id: u64) -> bool {
+        self.known.get(&id).is_some_and(|known| known.state == State::Written)
     }
 
     fn set(&mut self, id: u64, state: State) {
@@ -217,6 +223,16 @@ mod tests {
         }
         payments.rebuilt(1, &[Recorded::of(&deposit("a", 5))]);
         assert_eq!((ask(&mut payments, "a", 5, 3), ask(&mut payments, "b", 5, 4)), ("written", "new"));
+    }
+
+    /// Expect: a payment that the rebuild found in the journal stays known when its outcome is heard of later.
+    #[test]
+    fn an_outcome_that_comes_after_the_rebuild_changes_nothing() {
+        let mut payments = Payments::default();
+        ask(&mut payments, "a", 5, 1);
+        payments.rebuilt(1, &[Recorded::of(&deposit("a", 5))]);
+        payments.done(1, DoneOutcome::Unknown);
+        assert_eq!(ask(&mut payments, "a", 5, 2), "written");
     }
 
     #[test]

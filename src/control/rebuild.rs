@@ -91,6 +91,8 @@ impl Shared {
         }
         let _turn = Turn(self);
         self.check_failed(group)?;
+        // What its worker has said of payments is known before the journal tells what became of them.
+        self.collect();
         let start = Instant::now();
         let rebuilt = self.read_and_send(directory, group).and_then(|rebuilt| {
             self.wait_until_it_works(group)?;
