@@ -4,7 +4,7 @@
 
 use super::desk::{Desk, Pending, Refused, WAIT_MAX, Writing};
 use super::orders::{Asked, OrderReport};
-use super::payments::AskedPayment;
+use super::payments::{AskedPayment, WAITING_MAX};
 use super::server::lock;
 use super::shared::Shared;
 use crate::set::book::{Order, OrderState, What};
@@ -203,6 +203,11 @@ impl Shared {
             desk.has_room_for_fen(payment.fen.into())?;
         }
         let worker = &self.workers()[(group % self.settings().layout.workers) as usize];
+        // Each group has its share, so that one whose disk hangs does not hold up the others.
+        let waiting_max = (WAITING_MAX / worker.groups().count()).max(1);
+        if !desk.payments.has(&payment.id) && desk.payments.waiting(group) >= waiting_max {
+            return Err(Refused::NoRoomNow);
+        }
         let ticket = desk.next_ticket();
         match desk.payments.ask(payment, group, ticket) {
             AskedPayment::Written => Ok(None),

@@ -8,6 +8,10 @@ use tokio::sync::watch;
 /// Payments that are remembered. 32 bytes each, and as much again while the table grows.
 const PAYMENTS_MAX: usize = 1_000_000;
 
+/// Payments that wait for a worker's answer at one time. It has room for so many outcomes and those of some orders, so
+/// that none is lost: a payment whose outcome was lost could not be asked for again.
+pub const WAITING_MAX: usize = 192;
+
 /// A payment in a journal, as what is remembered of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recorded {
@@ -98,6 +102,11 @@ impl Payments {
     /// Whether a payment has this id.
     pub fn has(&self, id: &str) -> bool {
         self.known.contains_key(&Recorded::new(id, 0, 0, false).id)
+    }
+
+    /// How many payments of users of this group wait for its answer.
+    pub fn waiting(&self, group: u32) -> usize {
+        self.waiting.iter().filter(|waiting| waiting.group == group).count()
     }
 
     /// What was ever paid in, and may be by what was asked for, in fen.
@@ -196,7 +205,9 @@ mod tests {
         let mut payments = Payments::default();
         let AskedPayment::New(told) = payments.ask(&deposit("a", 5), 1, 1) else { panic!("it is new") };
         assert_eq!((ask(&mut payments, "a", 5, 2), ask(&mut payments, "a", 6, 2)), ("asked", "conflict"));
+        assert_eq!((payments.waiting(1), payments.waiting(2)), (1, 0));
         assert!(!payments.done(2, DoneOutcome::Written) && payments.done(1, DoneOutcome::Written));
+        assert_eq!(payments.waiting(1), 0);
         assert_eq!(*told.borrow(), Some(DoneOutcome::Written));
         assert_eq!((ask(&mut payments, "a", 5, 3), payments.deposited_fen()), ("written", 5));
         assert!(payments.has("a") && !payments.has("b"));

@@ -71,7 +71,7 @@ impl<L: Ledger> Core<L> {
             };
             return group.promises.push(row, Promised::Done { ticket, outcome: DoneOutcome::Written });
         };
-        // Where it finds no place the operator hears nothing, and asks again by the same id.
+        // Where it finds no place the control plane tells of the order once more.
         let _ = self.tell_done(ticket, outcome);
     }
 
@@ -102,7 +102,7 @@ impl<L: Ledger> Core<L> {
             let row = group.write_noted(&row, &payment.id);
             return group.promises.push(row, Promised::Done { ticket, outcome: DoneOutcome::Written });
         };
-        // Where it finds no place the operator hears nothing, and asks again by the same id.
+        // It finds a place: no more payments are under way than that.
         let _ = self.tell_done(ticket, outcome);
     }
 
