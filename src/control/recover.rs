@@ -3,7 +3,7 @@
 use super::clearing::{catch_up, check_delivered, deliver, on_its_way, tell_invitations, wait_durable};
 use super::orders::Orders;
 use super::payments::{Payments, Recorded};
-use super::server::lock;
+use super::server::{CLOCK_BEHIND_MAX, lock};
 use super::settings::Settings;
 use crate::ledger::sqlite::{Directory, Identity, JournalOptions, LedgerError, Reader, Tip};
 use crate::ledger::{Account, AnyLedger, Kind, Memory};
@@ -231,6 +231,10 @@ pub fn recover(
     report(start, store, &reads);
     let now_wall_ms = Clock::new().now().wall_ms;
     let newest_wall_ms = reads.iter().map(|read| read.newest_wall_ms).max().unwrap_or(0).max(now_wall_ms);
+    let behind = Duration::from_millis(newest_wall_ms - now_wall_ms);
+    if behind > CLOCK_BEHIND_MAX {
+        return Err(RecoverError::Clock { behind_s: behind.as_secs() });
+    }
     // A journal is on the disk when it is open, and not always when it was read. So all are, before any of them has
     // money by a row of another.
     let mut groups = Vec::new();

@@ -217,7 +217,7 @@ fn check_cipher() {
 }
 
 /// How far the clock may be behind the ledger for the start to wait for it.
-const CLOCK_BEHIND_MAX: Duration = Duration::from_secs(10);
+pub const CLOCK_BEHIND_MAX: Duration = Duration::from_secs(10);
 
 fn newest_session(groups: &[(Book, AnyLedger)]) -> u32 {
     groups.iter().map(|(book, _)| book.newest_session()).max().unwrap_or(0)

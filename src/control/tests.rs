@@ -314,6 +314,7 @@ fn rows_are_never_before_those_in_the_ledger() {
     written_ahead(dir.path(), 60_000);
     let error = Server::start(settings(dir.path(), 1)).err().expect("it is refused");
     assert!(!error.is_usage() && error.to_string().contains("behind the ledger"), "{error}");
+    assert_eq!(Reader::open(dir.path(), 1).unwrap().tip().unwrap().rows, 0, "nothing was changed");
 
     let dir = tempfile::tempdir().unwrap();
     written_ahead(dir.path(), 3_000);
