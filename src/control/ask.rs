@@ -4,12 +4,12 @@
 
 use super::desk::{Desk, Pending, Refused, WAIT_MAX, Writing};
 use super::orders::{Asked, OrderReport};
-use super::payments::AskedPayment;
+use super::payments::{AskedPayment, WAITING_MAX};
 use super::server::lock;
 use super::shared::Shared;
 use crate::set::book::{Order, OrderState, What};
 use crate::set::{DoneOutcome, Payment};
-use crate::worker::{Command, WorkerHangs};
+use crate::worker::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -118,7 +118,7 @@ impl Shared {
             tracing::info!(id, rate = rate_per_s, total, "order taken");
             desk.orders.take(order);
         }
-        Ok((at, Some(self.write_order(&mut desk, at, None, is_new)?)))
+        Ok((at, Some(self.write_order(&mut desk, at, None, is_new))))
     }
 
     fn ask_order_state(
@@ -148,18 +148,16 @@ impl Shared {
             return Err(Refused::Stopped(id.to_owned()));
         }
         desk.check_idle()?;
+        if !desk.orders.has_written(at) {
+            // All groups had failed: the first that is rebuilt writes it.
+            return Err(Refused::Failed(self.failed_group().unwrap_or(0)));
+        }
         tracing::info!(id, verb, "order changed");
-        Ok((at, Some(self.write_order(&mut desk, at, Some(state), true)?)))
+        Ok((at, Some(self.write_order(&mut desk, at, Some(state), true))))
     }
 
     /// Tells all workers of an order, or of a change of one.
-    fn write_order(
-        &self,
-        desk: &mut Desk,
-        at: usize,
-        state: Option<OrderState>,
-        is_new: bool,
-    ) -> Result<Pending, Refused> {
+    fn write_order(&self, desk: &mut Desk, at: usize, state: Option<OrderState>, is_new: bool) -> Pending {
         let (sender, outcome) = watch::channel(None);
         let mut writing = Writing {
             ticket: 0,
@@ -171,26 +169,29 @@ impl Shared {
             is_full: false,
             outcome: sender,
         };
-        self.tell_order(desk, &mut writing)?;
+        self.tell_order(desk, &mut writing);
         desk.writing = Some(writing);
-        Ok(Pending { outcome, is_new })
+        Pending { outcome, is_new }
     }
 
-    /// Tells all workers that live; a group that has it already says so.
-    fn tell_order(&self, desk: &mut Desk, writing: &mut Writing) -> Result<(), WorkerHangs> {
+    /// Tells all workers that live; a group that has it already says so. One that hangs is waited for, and told again:
+    /// a group that went on without this order could not take the next.
+    fn tell_order(&self, desk: &mut Desk, writing: &mut Writing) {
         (writing.ticket, writing.groups_left, writing.is_full) = (desk.next_ticket(), 0, false);
         writing.told = Instant::now();
         let number = writing.at + 1;
         let order = Arc::new(desk.orders.get(writing.at).0.clone());
         for worker in self.workers().iter().filter(|worker| !worker.has_failed()) {
             let (order, ticket) = (Arc::clone(&order), writing.ticket);
-            worker.command(match writing.state {
+            let told = worker.command(match writing.state {
                 None => Command::Order { number, order, ticket },
                 Some(state) => Command::OrderState { number, state, ticket },
-            })?;
+            });
+            if let Err(error) = told {
+                tracing::error!(number, %error, "an order was not told to all workers");
+            }
             writing.groups_left += worker.groups().count();
         }
-        Ok(())
     }
 
     fn ask_payment(&self, payment: &Payment, group: u32) -> Result<Option<Pending>, Refused> {
@@ -202,6 +203,11 @@ impl Shared {
             desk.has_room_for_fen(payment.fen.into())?;
         }
         let worker = &self.workers()[(group % self.settings().layout.workers) as usize];
+        // Each group has its share, so that one whose disk hangs does not hold up the others.
+        let waiting_max = (WAITING_MAX / worker.groups().count()).max(1);
+        if !desk.payments.has(&payment.id) && desk.payments.waiting(group) >= waiting_max {
+            return Err(Refused::NoRoomNow);
+        }
         let ticket = desk.next_ticket();
         match desk.payments.ask(payment, group, ticket) {
             AskedPayment::Written => Ok(None),
@@ -232,9 +238,7 @@ impl Shared {
             |writing: &mut Writing| writing.groups_left == 0 || writing.told.elapsed() > TELL_AGAIN_AFTER;
         let Some(mut writing) = desk.writing.take_if(is_due) else { return };
         if writing.groups_left > 0 || writing.is_full {
-            if let Err(error) = self.tell_order(&mut desk, &mut writing) {
-                tracing::error!(%error, "an order was not told to all workers");
-            }
+            self.tell_order(&mut desk, &mut writing);
             desk.writing = Some(writing);
             return;
         }

@@ -25,6 +25,20 @@ pub fn on_its_way(reads: &[Read], readers: &[Reader]) -> Result<Vec<Vec<Delivery
     Ok(all)
 }
 
+/// Checks that every group still has the rows of which it has brought the money to others.
+pub fn check_delivered(reads: &[Read]) -> Result<(), RecoverError> {
+    for from in reads {
+        let (group, rows) = (from.book.group(), from.tip.map_or(0, |tip| tip.rows));
+        for to in reads {
+            let row = to.book.delivered(group);
+            if row > rows {
+                return Err(RecoverError::Shortened { group, rows, row, to: to.book.group() });
+            }
+        }
+    }
+    Ok(())
+}
+
 /// What a journal owes to the users of group `to` beyond what `has_come`.
 pub fn owed(reader: &Reader, to: u32, has_come: u64) -> Result<impl Iterator<Item = Delivery>, LedgerError> {
     let group = reader.group();
@@ -39,9 +53,13 @@ pub fn owed(reader: &Reader, to: u32, has_come: u64) -> Result<impl Iterator<Ite
     }))
 }
 
-/// Writes what has come from other groups into a group's book and ledger.
-pub fn deliver(book: &mut Book, ledger: &mut AnyLedger, deliveries: &[Delivery]) -> Result<(), RecoverError> {
-    let wall_ms = Clock::new().now().wall_ms;
+/// Writes what has come from other groups into a group's book and ledger, at time `wall_ms`.
+pub fn deliver(
+    book: &mut Book,
+    ledger: &mut AnyLedger,
+    deliveries: &[Delivery],
+    wall_ms: u64,
+) -> Result<(), RecoverError> {
     let (group, mut fen) = (book.group(), 0);
     for delivery in deliveries {
         while ledger.room() == 0 {
@@ -65,9 +83,14 @@ pub fn deliver(book: &mut Book, ledger: &mut AnyLedger, deliveries: &[Delivery])
     Ok(())
 }
 
-/// Gives a group the orders, and the changes of orders, that only others had written when the server ended.
-pub fn catch_up(orders: &Orders, book: &mut Book, ledger: &mut AnyLedger) -> Result<(), RecoverError> {
-    let wall_ms = Clock::new().now().wall_ms;
+/// Gives a group, at time `wall_ms`, the orders and the changes of orders that only others had written when the
+/// server ended.
+pub fn catch_up(
+    orders: &Orders,
+    book: &mut Book,
+    ledger: &mut AnyLedger,
+    wall_ms: u64,
+) -> Result<(), RecoverError> {
     for (number, note) in orders.missing(book) {
         let (row, group) = (order_row(number, wall_ms), book.group());
         let fails = |error| RecoverError::Row { file: "orders of others".into(), group, row: 0, error };

@@ -137,7 +137,12 @@ impl Orders {
         self.taken[at].is_written = true;
     }
 
-    /// A group has written all orders.
+    /// Whether a group has written the order at this position.
+    pub fn has_written(&self, at: usize) -> bool {
+        self.taken[at].is_written
+    }
+
+    /// A group has written all orders, and every group that works has.
     pub fn are_written(&mut self) {
         self.taken.iter_mut().for_each(|taken| taken.is_written = true);
     }

@@ -8,6 +8,10 @@ use tokio::sync::watch;
 /// Payments that are remembered. 32 bytes each, and as much again while the table grows.
 const PAYMENTS_MAX: usize = 1_000_000;
 
+/// Payments that wait for a worker's answer at one time. It has room for so many outcomes and those of some orders, so
+/// that none is lost: a payment whose outcome was lost could not be asked for again.
+pub const WAITING_MAX: usize = 192;
+
 /// A payment in a journal, as what is remembered of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Recorded {
@@ -100,6 +104,11 @@ impl Payments {
         self.known.contains_key(&Recorded::new(id, 0, 0, false).id)
     }
 
+    /// How many payments of users of this group wait for its answer.
+    pub fn waiting(&self, group: u32) -> usize {
+        self.waiting.iter().filter(|waiting| waiting.group == group).count()
+    }
+
     /// What was ever paid in, and may be by what was asked for, in fen.
     pub fn deposited_fen(&self) -> u128 {
         self.deposited_fen
@@ -136,6 +145,8 @@ impl Payments {
         let Waiting { recorded, group, outcome: sender, .. } = self.waiting.swap_remove(at);
         match outcome {
             DoneOutcome::Written => self.set(recorded.id, State::Written),
+            // The group may have been rebuilt before anybody heard of this: then its journal has told.
+            DoneOutcome::Unknown if self.is_written(recorded.id) => {}
             DoneOutcome::Unknown => self.set(recorded.id, State::Unknown { group }),
             DoneOutcome::Full | DoneOutcome::TooLittleMoney | DoneOutcome::Failed => self.forget(&recorded),
         }
@@ -152,6 +163,10 @@ impl Payments {
             }
         }
         self.known.retain(|_, known| known.state != State::Unknown { group });
+    }
+
+    fn is_written(&self, id: u64) -> bool {
+        self.known.get(&id).is_some_and(|known| known.state == State::Written)
     }
 
     fn set(&mut self, id: u64, state: State) {
@@ -190,7 +205,9 @@ mod tests {
         let mut payments = Payments::default();
         let AskedPayment::New(told) = payments.ask(&deposit("a", 5), 1, 1) else { panic!("it is new") };
         assert_eq!((ask(&mut payments, "a", 5, 2), ask(&mut payments, "a", 6, 2)), ("asked", "conflict"));
+        assert_eq!((payments.waiting(1), payments.waiting(2)), (1, 0));
         assert!(!payments.done(2, DoneOutcome::Written) && payments.done(1, DoneOutcome::Written));
+        assert_eq!(payments.waiting(1), 0);
         assert_eq!(*told.borrow(), Some(DoneOutcome::Written));
         assert_eq!((ask(&mut payments, "a", 5, 3), payments.deposited_fen()), ("written", 5));
         assert!(payments.has("a") && !payments.has("b"));
@@ -217,6 +234,16 @@ mod tests {
         }
         payments.rebuilt(1, &[Recorded::of(&deposit("a", 5))]);
         assert_eq!((ask(&mut payments, "a", 5, 3), ask(&mut payments, "b", 5, 4)), ("written", "new"));
+    }
+
+    /// Expect: a payment that the rebuild found in the journal stays known when its outcome is heard of later.
+    #[test]
+    fn an_outcome_that_comes_after_the_rebuild_changes_nothing() {
+        let mut payments = Payments::default();
+        ask(&mut payments, "a", 5, 1);
+        payments.rebuilt(1, &[Recorded::of(&deposit("a", 5))]);
+        payments.done(1, DoneOutcome::Unknown);
+        assert_eq!(ask(&mut payments, "a", 5, 2), "written");
     }
 
     #[test]

@@ -91,6 +91,8 @@ impl Shared {
         }
         let _turn = Turn(self);
         self.check_failed(group)?;
+        // What its worker has said of payments is known before the journal tells what became of them.
+        self.collect();
         let start = Instant::now();
         let rebuilt = self.read_and_send(directory, group).and_then(|rebuilt| {
             self.wait_until_it_works(group)?;
@@ -129,7 +131,10 @@ impl Shared {
         let mut news: Vec<Message> = Vec::new();
         for other in (0..self.settings().layout.groups).filter(|other| *other != group) {
             let its = directory.reader(other).map_err(cannot)?;
-            deliveries.extend(owed(&its, group, read.book.delivered(other)).map_err(cannot)?);
+            let owed_here = owed(&its, group, read.book.delivered(other)).map_err(cannot)?;
+            // What a group that has failed as well owes beyond its durable rows it brings when it is rebuilt itself.
+            let is_durable_up_to = self.durable_rows_if_failed(other).unwrap_or(u64::MAX);
+            deliveries.extend(owed_here.filter(|delivery| delivery.row <= is_durable_up_to));
             if read.owed_up_to[other as usize] > 0 {
                 // What has come there and is not on its disk yet is brought in vain, which does no harm.
                 let has_come = its.delivered(group).map_err(cannot)?;
@@ -141,8 +146,10 @@ impl Shared {
         news.extend(invitations.filter(|what| !read.book.has_user(what.user)).map(Message::Invited));
 
         let mut ledger = self.open_again(group, tip, &worker.waker()).map_err(cannot)?;
-        deliver(&mut read.book, &mut ledger, &deliveries).map_err(failed)?;
-        catch_up(&lock(self.desk()).orders, &mut read.book, &mut ledger).map_err(failed)?;
+        // Not after its worker's clock, by which that row was written: what is written next is not before.
+        let wall_ms = read.newest_wall_ms;
+        deliver(&mut read.book, &mut ledger, &deliveries, wall_ms).map_err(failed)?;
+        catch_up(&lock(self.desk()).orders, &mut read.book, &mut ledger, wall_ms).map_err(failed)?;
         wait_durable(group, &mut ledger).map_err(failed)?;
         lock(self.desk()).orders.are_written();
         let rebuilt =
@@ -150,6 +157,11 @@ impl Shared {
         worker.command(Command::Rebuild(Box::new((read.book, ledger, news))))?;
         lock(self.desk()).payments.rebuilt(group, &read.recorded);
         Ok(rebuilt)
+    }
+
+    fn durable_rows_if_failed(&self, group: u32) -> Option<u64> {
+        let published = self.groups().find(|(number, _)| *number == group).map(|(_, snapshot)| snapshot);
+        published.filter(|snapshot| snapshot.has_failed != 0).map(|snapshot| snapshot.durable_rows)
     }
 
     /// Opens the journal to write on, as soon as the thread that has failed has let it go.

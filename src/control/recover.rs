@@ -1,14 +1,15 @@
 //! At start: every group's book from its journal, and what the journals owe each other.
 
-use super::clearing::{catch_up, deliver, on_its_way, tell_invitations, wait_durable};
+use super::clearing::{catch_up, check_delivered, deliver, on_its_way, tell_invitations, wait_durable};
 use super::orders::Orders;
 use super::payments::{Payments, Recorded};
-use super::server::lock;
+use super::server::{CLOCK_BEHIND_MAX, lock};
 use super::settings::Settings;
 use crate::ledger::sqlite::{Directory, Identity, JournalOptions, LedgerError, Reader, Tip};
 use crate::ledger::{Account, AnyLedger, Kind, Memory};
 use crate::net::Waker;
 use crate::set::book::{Book, RowError};
+use crate::worker::Clock;
 use rand::Rng as _;
 use redpkt_proto::Rng;
 use std::path::PathBuf;
@@ -42,9 +43,23 @@ pub enum RecoverError {
         "--ledger: group {0}: its journal has failed while money on its way was written; look at its disk"
     )]
     Delivery(u32),
+    /// A journal lacks rows that another one has had money by.
+    #[error(
+        "--ledger: group {group} has {rows} rows, and group {to} has had the money of its row {row}: put back the journal that has it; nothing was changed"
+    )]
+    Shortened {
+        /// Whose rows are gone.
+        group: u32,
+        /// How many it has.
+        rows: u64,
+        /// The row that is known of.
+        row: u64,
+        /// Who knows of it.
+        to: u32,
+    },
     /// The clock is behind what is written.
     #[error(
-        "the clock is {behind_s} s behind the ledger's newest session: set the clock, session numbers are made from it"
+        "the clock is {behind_s} s behind the ledger's newest row or session: set the clock, session numbers are made from it"
     )]
     Clock {
         /// By how much.
@@ -104,6 +119,8 @@ pub struct Read {
     pub recorded: Vec<Recorded>,
     /// By group: the last row by which money has left for its users.
     pub owed_up_to: Vec<u64>,
+    /// The latest time of a row, in ms since 1970; when the ledger was made if there is none, 0 without a journal.
+    pub newest_wall_ms: u64,
     /// Users with money.
     pub accounts: u64,
     /// Packets that were made.
@@ -129,7 +146,7 @@ pub fn read_group(settings: &Settings, reader: &mut Reader, rng: &mut Rng) -> Re
 fn empty(settings: &Settings, group: u32, rng: &mut Rng) -> Read {
     let book = Book::new(group, settings.layout, &settings.core_config(0).capacity, || rng.next_u64());
     let owed_up_to = vec![0; settings.layout.groups as usize];
-    Read { book, tip: None, recorded: Vec::new(), owed_up_to, accounts: 0, packets: 0 }
+    Read { book, tip: None, recorded: Vec::new(), owed_up_to, newest_wall_ms: 0, accounts: 0, packets: 0 }
 }
 
 fn read_counted(
@@ -140,10 +157,12 @@ fn read_counted(
 ) -> Result<Read, RecoverError> {
     let (group, file) = (reader.group(), reader.file().to_owned());
     let mut read = empty(settings, group, rng);
-    let Read { book, recorded, owed_up_to, packets, .. } = &mut read;
+    let Read { book, recorded, owed_up_to, newest_wall_ms, packets, .. } = &mut read;
+    *newest_wall_ms = reader.created_wall_ms();
     let tip = reader.read::<RecoverError>(|row_number, row, note| {
         let fails = |error| RecoverError::Row { file: file.clone(), group, row: row_number, error };
         book.apply(row, note).map_err(fails)?;
+        *newest_wall_ms = row.wall_ms.max(*newest_wall_ms);
         match (row.kind, row.credit) {
             (Kind::Open, Account::Clearing(to)) => {
                 let owed = owed_up_to.get_mut(to as usize);
@@ -177,6 +196,8 @@ pub struct Recovered {
     pub orders: Orders,
     /// Deposits and withdrawals of all groups.
     pub payments: Payments,
+    /// The latest time of a row, in ms since 1970.
+    pub newest_wall_ms: u64,
 }
 
 /// How long reading may take without a word.
@@ -200,6 +221,7 @@ pub fn recover(
         Store::Sqlite(directory, _) => read_all(settings, directory, &rngs)?,
     };
     let orders = Orders::of_books(&reads.iter().map(|read| &read.book)).map_err(RecoverError::Orders)?;
+    check_delivered(&reads)?;
     let on_its_way = on_its_way(&reads, &readers)?;
     // While there are readers no journal can be shortened.
     drop(readers);
@@ -207,19 +229,28 @@ pub fn recover(
     let mut payments = Payments::default();
     reads.iter().flat_map(|read| &read.recorded).for_each(|recorded| payments.recover(recorded));
     report(start, store, &reads);
+    let now_wall_ms = Clock::new().now().wall_ms;
+    let newest_wall_ms = reads.iter().map(|read| read.newest_wall_ms).max().unwrap_or(0).max(now_wall_ms);
+    let behind = Duration::from_millis(newest_wall_ms - now_wall_ms);
+    if behind > CLOCK_BEHIND_MAX {
+        return Err(RecoverError::Clock { behind_s: behind.as_secs() });
+    }
+    // A journal is on the disk when it is open, and not always when it was read. So all are, before any of them has
+    // money by a row of another.
     let mut groups = Vec::new();
-    for (read, deliveries) in reads.into_iter().zip(on_its_way) {
+    for read in reads {
         let group = read.book.group();
         let waker = wakers[(group % settings.layout.workers) as usize].clone();
-        let mut opened = (read.book, store.ledger(group, read.tip, waker)?);
-        deliver(&mut opened.0, &mut opened.1, &deliveries)?;
-        catch_up(&orders, &mut opened.0, &mut opened.1)?;
-        groups.push(opened);
+        groups.push((read.book, store.ledger(group, read.tip, waker)?));
+    }
+    for ((book, ledger), deliveries) in groups.iter_mut().zip(on_its_way) {
+        deliver(book, ledger, &deliveries, newest_wall_ms)?;
+        catch_up(&orders, book, ledger, newest_wall_ms)?;
     }
     for (book, ledger) in &mut groups {
         wait_durable(book.group(), ledger)?;
     }
-    Ok(Recovered { groups, orders, payments })
+    Ok(Recovered { groups, orders, payments, newest_wall_ms })
 }
 
 fn report(start: Instant, store: &Store, reads: &[Read]) {

@@ -131,7 +131,7 @@ impl Server {
         os_seeded_rng().map_err(StartError::Random)?;
         let rngs = || os_seeded_rng().expect("the operating system has just given random bytes");
         let recovered = recover(&settings, &store, &wakers, rngs)?;
-        open_for_business(newest_session(&recovered.groups))?;
+        open_for_business(newest_session(&recovered.groups), recovered.newest_wall_ms)?;
         let (workers, threads) = start_workers(&settings, engines, recovered.groups)?;
         let desk = Desk::recovered(recovered.orders, recovered.payments);
         let shared = Shared::new(settings, store, workers, desk, listen, io);
@@ -217,19 +217,21 @@ fn check_cipher() {
 }
 
 /// How far the clock may be behind the ledger for the start to wait for it.
-const CLOCK_BEHIND_MAX: Duration = Duration::from_secs(10);
+pub const CLOCK_BEHIND_MAX: Duration = Duration::from_secs(10);
 
 fn newest_session(groups: &[(Book, AnyLedger)]) -> u32 {
     groups.iter().map(|(book, _)| book.newest_session()).max().unwrap_or(0)
 }
 
 /// Waits until the first join may be taken: a server that ran here a moment ago may have given session numbers up to
-/// the present step, so this one begins with the next. `newest` is the newest one in the ledger.
-fn open_for_business(newest: u32) -> Result<(), StartError> {
+/// the present step, so this one begins with the next. `newest` is the newest one in the ledger. Rows are not written
+/// at times before the newest one's either.
+fn open_for_business(newest: u32, newest_wall_ms: u64) -> Result<(), StartError> {
     let now = Clock::new().now();
     let step_ms = redpkt_proto::SESSION_STEP_MS;
     let steps = 1 + u64::from(newest.saturating_sub(now.session_number()));
-    let wait = Duration::from_millis(steps * step_ms - now.wall_ms % step_ms);
+    let behind_ms = newest_wall_ms.saturating_sub(now.wall_ms);
+    let wait = Duration::from_millis(behind_ms.max(steps * step_ms - now.wall_ms % step_ms));
     if wait > CLOCK_BEHIND_MAX + Duration::from_millis(step_ms) {
         return Err(RecoverError::Clock { behind_s: wait.as_secs() }.into());
     }

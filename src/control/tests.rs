@@ -290,3 +290,69 @@ fn a_clock_behind_the_ledger_is_refused() {
     let error = Server::start(settings(dir.path(), 1)).err().expect("it is refused");
     assert!(!error.is_usage() && error.to_string().contains("behind the ledger"), "{error}");
 }
+
+fn identity_of(dir: &Path) -> Identity {
+    let Settings { layout, machine, .. } = settings(dir, 1);
+    Identity { machine, sets: layout.sets, groups: layout.groups }
+}
+
+/// A ledger that has the order `start` in group 0, written when a clock was ahead.
+fn written_ahead(dir: &Path, ahead_ms: u64) {
+    let ledger = Directory::open(dir, identity_of(dir), now().wall_ms).unwrap();
+    let order = OrderNote::Taken(Order::mint("start", 1_000_000, 30, (5, 5)));
+    let note = serde_json::to_string(&order).unwrap();
+    let order = order_row(1, now().wall_ms + ahead_ms);
+    let mut writer = ledger.writer(0, ledger.found()[0].tip).unwrap();
+    writer.commit([(&order, Some(note.as_str()))]).unwrap();
+}
+
+/// Expect: a clock that is a little behind the ledger's rows is waited for, so that no row is before the one above it;
+/// one that is far behind is refused, and said.
+#[test]
+fn rows_are_never_before_those_in_the_ledger() {
+    let dir = tempfile::tempdir().unwrap();
+    written_ahead(dir.path(), 60_000);
+    let error = Server::start(settings(dir.path(), 1)).err().expect("it is refused");
+    assert!(!error.is_usage() && error.to_string().contains("behind the ledger"), "{error}");
+    assert_eq!(Reader::open(dir.path(), 1).unwrap().tip().unwrap().rows, 0, "nothing was changed");
+
+    let dir = tempfile::tempdir().unwrap();
+    written_ahead(dir.path(), 3_000);
+    let server = Server::start(settings(dir.path(), 2)).unwrap();
+    until_done(server.shared(), 0);
+    server.stop();
+    for group in 0..3 {
+        let mut times = Vec::new();
+        let mut reader = Reader::open(dir.path(), group).unwrap();
+        let read = reader.read::<crate::ledger::sqlite::LedgerError>(|_, row, _| {
+            times.push(row.wall_ms);
+            Ok(())
+        });
+        assert!(read.unwrap().rows > 1 && times.is_sorted(), "group {group}: {times:?}");
+    }
+}
+
+/// Expect: a journal that lacks rows of which the money has come to another group is refused, and named.
+#[test]
+fn a_journal_that_lacks_what_others_have_had_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let user = killed_in_between(dir.path(), 1_000);
+    let ledger = Directory::open(dir.path(), identity_of(dir.path()), now().wall_ms).unwrap();
+    let packet = PacketId { machine: 3, set: 0, number: 1 }.to_u64();
+    let row = Row {
+        kind: Kind::Deliver,
+        debit: Account::Clearing(0),
+        credit: Account::Wallet(user),
+        fen: 5,
+        user,
+        req: 1_000 << 32 | 11,
+        packet,
+        other: 99,
+        ..order_row(0, now().wall_ms)
+    };
+    let mut writer = ledger.writer(1, ledger.found()[1].tip).unwrap();
+    writer.commit([(&row, None)]).unwrap();
+    drop((writer, ledger));
+    let error = Server::start(settings(dir.path(), 1)).err().expect("it is refused");
+    assert!(error.to_string().contains("group 1 has had the money of its row 99"), "{error}");
+}

@@ -37,7 +37,7 @@ impl<L: Ledger> Core<L> {
     pub fn set_order_state(&mut self, number: usize, state: OrderState, ticket: u64, now: Now) {
         for at in 0..self.groups.len() {
             let running = self.groups[at].book.orders().get(number - 1);
-            let has_it = running.is_none_or(|running| running.state == state);
+            let has_it = running.is_some_and(|running| running.state == state);
             self.note_order(at, number, &OrderNote::State(state), has_it, ticket, now);
         }
     }
@@ -52,9 +52,15 @@ impl<L: Ledger> Core<L> {
         now: Now,
     ) {
         let group = &mut self.groups[at];
+        let orders = group.book.orders().len();
+        // Only the next order can be taken, and only an order that was taken be changed.
+        let can_take = match note {
+            OrderNote::Taken(_) => number <= orders + 1,
+            OrderNote::State(_) => number <= orders,
+        };
         let outcome = if group.has_failed {
             DoneOutcome::Failed
-        } else if !group.has_room(1, 1) {
+        } else if !can_take || !group.has_room(1, 1) {
             DoneOutcome::Full
         } else {
             let row = if has_it {
@@ -63,9 +69,9 @@ impl<L: Ledger> Core<L> {
                 let note = serde_json::to_string(note).expect("an order is written as JSON");
                 group.write_noted(&order_row(number, now.wall_ms), &note)
             };
-            return group.promises.push(row, Promised::Done { ticket });
+            return group.promises.push(row, Promised::Done { ticket, outcome: DoneOutcome::Written });
         };
-        // Where it finds no place the operator hears nothing, and asks again by the same id.
+        // Where it finds no place the control plane tells of the order once more.
         let _ = self.tell_done(ticket, outcome);
     }
 
@@ -82,7 +88,9 @@ impl<L: Ledger> Core<L> {
         } else if !group.has_room(1, 1) || !has_account {
             DoneOutcome::Full
         } else if !payment.is_deposit && holds_fen < fen {
-            DoneOutcome::TooLittleMoney
+            // What the wallet holds was decided from rows that may not be durable yet.
+            let (row, outcome) = (group.ledger.last_row(), DoneOutcome::TooLittleMoney);
+            return group.promises.push(row, Promised::Done { ticket, outcome });
         } else {
             let wallet = Account::Wallet(user);
             let (kind, debit, credit) = if payment.is_deposit {
@@ -92,9 +100,9 @@ impl<L: Ledger> Core<L> {
             };
             let row = Row { kind, debit, credit, fen, user, ..order_row(0, now.wall_ms) };
             let row = group.write_noted(&row, &payment.id);
-            return group.promises.push(row, Promised::Done { ticket });
+            return group.promises.push(row, Promised::Done { ticket, outcome: DoneOutcome::Written });
         };
-        // Where it finds no place the operator hears nothing, and asks again by the same id.
+        // It finds a place: no more payments are under way than that.
         let _ = self.tell_done(ticket, outcome);
     }
 

@@ -2,6 +2,7 @@
 
 use super::invites::Invitation;
 use super::links::{Asker, Decided};
+use super::settle::DoneOutcome;
 use redpkt_proto::Op;
 use redpkt_proto::body::Answer;
 use std::collections::VecDeque;
@@ -31,10 +32,12 @@ pub enum Promised {
     Decided(Decided),
     /// An invitation to the group of the user who is invited.
     Invited(Invitation),
-    /// To the operator: this payment, or order, is written.
+    /// To the operator: what became of this payment, or order.
     Done {
         /// What the operator calls it.
         ticket: u64,
+        /// What became of it, when the row is durable.
+        outcome: DoneOutcome,
     },
 }
 

@@ -92,7 +92,7 @@ impl<L: Ledger> Core<L> {
             }
             Promised::Decided(decided) => self.links.answer(decided.question.worker, decided),
             Promised::Invited(invitation) => self.tell_invitation(now, invitation),
-            Promised::Done { ticket } => return self.tell_done(ticket, DoneOutcome::Written),
+            Promised::Done { ticket, outcome } => return self.tell_done(ticket, outcome),
         }
         true
     }
@@ -109,7 +109,11 @@ impl<L: Ledger> Core<L> {
                 return self.keep_promise(now, Promised::Decided(unknown), send);
             }
             Promised::Invited(_) => {}
-            Promised::Done { ticket } => return self.tell_done(ticket, DoneOutcome::Unknown),
+            Promised::Done { ticket, outcome: DoneOutcome::Written } => {
+                return self.tell_done(ticket, DoneOutcome::Unknown);
+            }
+            // It was to be refused, so it is not written.
+            Promised::Done { ticket, .. } => return self.tell_done(ticket, DoneOutcome::Failed),
         }
         true
     }

@@ -37,6 +37,36 @@ fn payments_are_told_when_they_are_written_and_take_no_more_than_there_is() {
     world.check_conservation();
 }
 
+/// Expect: what is refused because of money that is not durably gone is told when it is.
+#[test]
+fn too_little_money_is_told_when_what_it_was_decided_from_is_durable() {
+    let mut world = World::new(config());
+    pay(&mut world, 1, 100, true);
+    assert_eq!(outcomes(&mut world), [(1, DoneOutcome::Written)]);
+    world.set_disks(false);
+    pay(&mut world, 2, 80, false);
+    pay(&mut world, 3, 40, false);
+    assert_eq!(outcomes(&mut world), []);
+    world.set_disks(true);
+    assert_eq!(outcomes(&mut world), [(2, DoneOutcome::Written), (3, DoneOutcome::TooLittleMoney)]);
+}
+
+/// Expect: an order whose forerunner a group was not told is not taken there, nor changed; when that has come it is.
+#[test]
+fn an_order_that_comes_before_its_time_is_not_taken() {
+    let mut world = World::new(config());
+    let now = world.now;
+    world.cores[0].add_order(2, &order(1, 1), 7, now);
+    world.cores[0].set_order_state(2, OrderState::Paused, 8, now);
+    assert_eq!(outcomes(&mut world), [(7, DoneOutcome::Full), (8, DoneOutcome::Full)]);
+    assert_eq!(world.rows(), []);
+    let first = Order { id: "first".into(), ..order(1, 1) };
+    for (number, order) in [(1, &first), (2, &order(1, 1))] {
+        world.cores[0].add_order(number, order, 9, now);
+        assert_eq!(outcomes(&mut world), [(9, DoneOutcome::Written)]);
+    }
+}
+
 /// Expect: an order's packets together never hold more than its budget, in how many groups ever.
 #[test]
 fn an_order_spends_no_more_than_its_budget() {
