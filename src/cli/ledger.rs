@@ -1,7 +1,7 @@
 //! What is done with a ledger apart from serving.
 
-use super::Failure;
 use super::lines::print_result;
+use super::{Failure, ledger_dir};
 use crate::ledger::sqlite::{self, LedgerError};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -27,7 +27,7 @@ const SHOWN_AFTER: Duration = Duration::from_secs(2);
 
 /// Copies a ledger, also that of a running server.
 pub fn backup(args: &BackupArgs) -> Result<(), Failure> {
-    let dir = dir_of(&args.ledger)?;
+    let dir = ledger_dir::parse(&args.ledger)?;
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
     let style =
         ProgressStyle::with_template("{bytes} of {total_bytes} [{bar:40}] {bytes_per_sec}, {eta} to go");
@@ -45,17 +45,6 @@ pub fn backup(args: &BackupArgs) -> Result<(), Failure> {
     bar.finish_and_clear();
     let rows: u64 = tips.iter().map(|tip| tip.rows).sum();
     print_result(&format!("{}: {} groups, {rows} rows, every chain proved", args.out.display(), tips.len()))
-}
-
-/// The directory of a ledger on disk.
-fn dir_of(url: &str) -> Result<PathBuf, Failure> {
-    match sqlite::dir_of(url) {
-        Ok(Some(dir)) => Ok(dir),
-        Ok(None) => {
-            Err(Failure::usage(format!("--ledger {url} is in the server's memory alone; name sqlite:DIR")))
-        }
-        Err(error) => Err(Failure::usage(format!("--ledger {error}"))),
-    }
 }
 
 /// What is wrong with a ledger, with its exit code.

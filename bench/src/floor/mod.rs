@@ -28,6 +28,7 @@ pub use spread::Spread;
 pub use users::{Answerer, Unexpected, User};
 pub use variant::{ECHO_MMSG, Kind, REDPKT_MMSG, Setup, Variant};
 
+use crate::json_or_text;
 use crate::run::Host;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -195,19 +196,7 @@ impl Report {
         if *debug_build {
             text += "built without optimisation: these figures say nothing\n";
         }
-        let to_json = || serde_json::to_string_pretty(self).map_err(Failure::machine);
-        match json {
-            Some("-") => {
-                eprint!("{text}");
-                println!("{}", to_json()?);
-            }
-            Some(file) => {
-                print!("{text}");
-                std::fs::write(file, to_json()? + "\n")
-                    .map_err(|error| Failure::usage(format!("--json {file}: {error}")))?;
-            }
-            None => print!("{text}"),
-        }
+        json_or_text(self, &text, json)?;
         std::io::stdout().flush().map_err(Failure::machine)
     }
 }
