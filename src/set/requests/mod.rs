@@ -74,19 +74,15 @@ impl<L: Ledger> Core<L> {
     }
 
     fn asked(&self, path: &Path, id: SlotId, flags: u8, op: Op, request: &Request) -> Asked {
-        let slot = self.sessions.get(id);
         let other = if op == Op::Share { request.user.get() } else { 0 };
-        let asker = Asker {
-            user: slot.user,
-            id,
-            session_number: slot.number,
-            path: *path,
-            flags,
-            attempt: request.attempt,
-            req: request.req.get(),
-        };
+        let asker = self.asker(path, id, flags, request.attempt, request.req.get());
         let asked_for = if op == Op::Share { super::book::fingerprint(&[other]) } else { 0 };
         Asked { asker, op, packet: request.packet.get(), other, asked_for }
+    }
+
+    fn asker(&self, path: &Path, id: SlotId, flags: u8, attempt: u8, req: u64) -> Asker {
+        let slot = self.sessions.get(id);
+        Asker { user: slot.user, id, session_number: slot.number, path: *path, flags, attempt, req }
     }
 
     /// The answer to a request that is executed at most once, unless it waits for the ledger.

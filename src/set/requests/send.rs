@@ -39,17 +39,10 @@ impl<L: Ledger> Core<L> {
         frame: &Frame,
         behind: &[Frame],
     ) -> Option<Answer> {
-        let slot = self.sessions.get(id);
         let body: Send = frame.body();
-        let asker = Asker {
-            user: slot.user,
-            id,
-            session_number: slot.number,
-            path: *path,
-            flags,
-            attempt: frame.header.load_level,
-            req: u64::from(slot.number) << 32 | u64::from(body.counter.get()),
-        };
+        let number = self.sessions.get(id).number;
+        let req = u64::from(number) << 32 | u64::from(body.counter.get());
+        let asker = self.asker(path, id, flags, frame.header.load_level, req);
         let more = frame.header.flags & flags::SEND_MORE;
         let is_more = |frame: &&Frame| frame.header.op == Op::SendMore as u8;
         if behind.iter().take_while(is_more).count() < usize::from(more) {
