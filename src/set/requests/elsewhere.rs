@@ -60,7 +60,12 @@ impl<L: Ledger> Core<L> {
             return;
         }
         let group = &self.groups[self.group_of_packet(question.packet)];
-        let retry_after_ms = if group.has_failed { FAILED_RETRY_AFTER_MS } else { FULL_RETRY_AFTER_MS };
+        let (reason, retry_after_ms) = if group.has_failed {
+            (Drop::Ledger, FAILED_RETRY_AFTER_MS)
+        } else {
+            (Drop::Full, FULL_RETRY_AFTER_MS)
+        };
+        self.counters.drop(reason);
         let group = group.book.group();
         let busy = Decided { question, status: Status::Busy, retry_after_ms, fen: 0, group, row: 0 };
         self.links.answer(question.worker, busy);
@@ -72,11 +77,8 @@ impl<L: Ledger> Core<L> {
         let number = self.groups[group].book.group();
         let decided =
             |status, fen, row| Decided { question, status, retry_after_ms: 0, fen, group: number, row };
-        if self.groups[group].has_failed {
-            return false;
-        }
         // A share promises its answer, and an invitation.
-        if !self.groups[group].has_room(1, 2) {
+        if self.groups[group].has_failed || !self.groups[group].has_room(1, 2) {
             return false;
         }
         let group = &mut self.groups[group];
@@ -90,11 +92,7 @@ impl<L: Ledger> Core<L> {
             }
             Verdict::Done(fen) => (group.ledger.last_row(), decided(Status::Ok, fen, 0)),
             Verdict::Refuse(status) => (group.ledger.last_row(), decided(status, 0, 0)),
-            Verdict::Full => {
-                self.counters.drop(Drop::Full);
-                let busy = Decided { retry_after_ms: FULL_RETRY_AFTER_MS, ..decided(Status::Busy, 0, 0) };
-                (group.ledger.last_row(), busy)
-            }
+            Verdict::Full => return false,
         };
         group.promises.push(row, Promised::Decided(decided));
         if was_shared {
