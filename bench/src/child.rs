@@ -1,6 +1,6 @@
 //! Child processes: servers that are started, watched and stopped.
 //!
-//! A child is this program itself with a hidden command, on free loopback ports, with a key file and a
+//! A child is this program itself with a hidden command, on free ports of loopback or of a lab, with a key file and a
 //! log in a temporary directory of its own. Nothing of it is left behind: dropping kills it and removes
 //! the directory, an interrupt of the parent does the same (`guard`), and should the parent be killed
 //! outright, the kernel kills the child.
@@ -11,6 +11,7 @@ pub(crate) mod guard;
 pub use audit::Audit;
 pub use guard::{directory as temporary_directory, follow_parent};
 
+use crate::lab::{Lab, Side};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use procfs::WithCurrentSystemInfo;
@@ -21,11 +22,12 @@ use redpkt_proto::keyring::KeyRing;
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -97,7 +99,12 @@ pub struct ServerChild {
     http: SocketAddr,
     keys: KeyRing,
     directory: TempDir,
+    place: Place,
 }
+
+/// Where a child is: on loopback, or on the server's side of a lab.
+#[derive(Clone, Debug)]
+struct Place(Option<Arc<Lab>>);
 
 /// Why a child does not answer.
 enum NotReady {
@@ -107,8 +114,19 @@ enum NotReady {
 }
 
 impl ServerChild {
-    /// Starts a child and waits until it answers.
+    /// Starts a child on loopback and waits until it answers.
     pub fn start(options: ChildOptions) -> Result<ServerChild, Failure> {
+        ServerChild::start_at(Place(None), options)
+    }
+
+    /// Starts a child on the server's side of a lab and waits until it answers. It takes datagrams at the
+    /// lab's address; its figures stay on loopback there, where [`ServerChild::stats`] reads them. Clients
+    /// belong on the lab's other side.
+    pub fn start_in(lab: &Arc<Lab>, options: ChildOptions) -> Result<ServerChild, Failure> {
+        ServerChild::start_at(Place(Some(Arc::clone(lab))), options)
+    }
+
+    fn start_at(place: Place, options: ChildOptions) -> Result<ServerChild, Failure> {
         guard::install();
         let directory = guard::directory()
             .map_err(|error| Failure::machine(format!("making a temporary directory: {error}")))?;
@@ -116,15 +134,15 @@ impl ServerChild {
             os_seeded_rng().map_err(|error| Failure::machine(format!("no random bytes: {error}")))?;
         let keys = KeyRing::generate(&mut rng);
         write_key_file(&directory.path().join(KEY_FILE), &keys)?;
-        let (listen, http) = free_ports()?;
-        let process = spawn(&options, listen, http, directory.path())?;
-        let mut child = ServerChild { options, process, listen, http, keys, directory };
+        let (listen, http) = place.free_ports()?;
+        let process = place.at(Side::Server, || spawn(&options, listen, http, directory.path()))??;
+        let mut child = ServerChild { options, process, listen, http, keys, directory, place };
         for _ in 1..TRIES {
             match child.wait_until_ready() {
                 Ok(()) => return Ok(child),
                 Err(NotReady::Failed(failure)) => return Err(failure),
                 Err(NotReady::PortTaken) => {
-                    (child.listen, child.http) = free_ports()?;
+                    (child.listen, child.http) = child.place.free_ports()?;
                     child.spawn_again()?;
                 }
             }
@@ -150,7 +168,8 @@ impl ServerChild {
     pub fn spawn_again(&mut self) -> Result<(), Failure> {
         self.kill();
         guard::forget(self.process.id());
-        self.process = spawn(&self.options, self.listen, self.http, self.directory.path())?;
+        let again = || spawn(&self.options, self.listen, self.http, self.directory.path());
+        self.process = self.place.at(Side::Server, again)??;
         Ok(())
     }
 
@@ -159,7 +178,7 @@ impl ServerChild {
         self.listen
     }
 
-    /// Where the server tells its figures; the echo has none.
+    /// Where the server tells its figures, on its side of the lab if it is in one; the echo has none.
     pub fn http(&self) -> SocketAddr {
         self.http
     }
@@ -193,7 +212,8 @@ impl ServerChild {
     /// What `GET /stats.json` says now. The workers publish every 50 ms.
     pub fn stats(&self) -> Result<serde_json::Value, Failure> {
         let failed = |error| self.failed(&format!("GET /stats.json: {error}"));
-        get(self.http, "/stats.json").and_then(|mut response| response.body_mut().read_json()).map_err(failed)
+        let ask = || get(self.http, "/stats.json").and_then(|mut response| response.body_mut().read_json());
+        self.place.at(Side::Server, ask)?.map_err(failed)
     }
 
     /// CPU time of all its threads since it started, in ns. A thread that runs at this moment may lack the
@@ -252,9 +272,10 @@ impl ServerChild {
         let started = Instant::now();
         while started.elapsed() < READY_TIMEOUT {
             let answered = match self.options.command {
-                ChildCommand::Serve => get(self.http, "/healthz").is_ok(),
-                ChildCommand::Echo => is_echoed(self.listen),
+                ChildCommand::Serve => self.place.at(Side::Server, || get(self.http, "/healthz").is_ok()),
+                ChildCommand::Echo => self.place.at(Side::Client, || is_echoed(self.listen)),
             };
+            let answered = answered.map_err(NotReady::Failed)?;
             match self.exit_status() {
                 None if answered => return Ok(()),
                 None => std::thread::sleep(Duration::from_millis(5)),
@@ -276,6 +297,28 @@ impl ServerChild {
         let last = &lines[lines.len().saturating_sub(LINES_SHOWN)..];
         let last = if last.is_empty() { "nothing".to_owned() } else { format!("\n  {}", last.join("\n  ")) };
         Failure::machine(format!("{}: {what}; it printed: {last}", self.options.command.name()))
+    }
+}
+
+impl Place {
+    /// Runs `body` where the child is, or where its clients are: the same on loopback.
+    fn at<T>(&self, side: Side, body: impl FnOnce() -> T) -> Result<T, Failure> {
+        match &self.0 {
+            None => Ok(body()),
+            Some(lab) => lab.inside(side, body),
+        }
+    }
+
+    /// An address that was free for UDP a moment ago, and one on loopback for TCP.
+    fn free_ports(&self) -> Result<(SocketAddr, SocketAddr), Failure> {
+        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let ip = self.0.as_ref().map_or(loopback, |lab| lab.address(Side::Server));
+        let udp = || UdpSocket::bind((ip, 0)).and_then(|socket| socket.local_addr());
+        let tcp = || TcpListener::bind((loopback, 0)).and_then(|socket| socket.local_addr());
+        let refused = |ip, error| Failure::machine(format!("finding a free port on {ip}: {error}"));
+        let listen = self.at(Side::Server, udp)?.map_err(|error| refused(ip, error))?;
+        let http = self.at(Side::Server, tcp)?.map_err(|error| refused(loopback, error))?;
+        Ok((listen, http))
     }
 }
 
@@ -336,19 +379,6 @@ fn write_key_file(path: &Path, keys: &KeyRing) -> Result<(), Failure> {
         .map_err(|error| Failure::machine(format!("writing {}: {error}", path.display())))
 }
 
-/// A loopback address that was free for UDP a moment ago, and one for TCP.
-fn free_ports() -> Result<(SocketAddr, SocketAddr), Failure> {
-    let loopback = (Ipv4Addr::LOCALHOST, 0);
-    let udp = UdpSocket::bind(loopback).and_then(|socket| socket.local_addr());
-    let tcp = TcpListener::bind(loopback).and_then(|socket| socket.local_addr());
-    match (udp, tcp) {
-        (Ok(udp), Ok(tcp)) => Ok((udp, tcp)),
-        (Err(error), _) | (_, Err(error)) => {
-            Err(Failure::machine(format!("finding a free port on 127.0.0.1: {error}")))
-        }
-    }
-}
-
 fn get(addr: SocketAddr, path: &str) -> Result<ureq::http::Response<ureq::Body>, ureq::Error> {
     // No proxy: the environment's is for other machines.
     let config = ureq::Agent::config_builder().timeout_global(Some(HTTP_TIMEOUT)).proxy(None).build();
@@ -357,7 +387,7 @@ fn get(addr: SocketAddr, path: &str) -> Result<ureq::http::Response<ureq::Body>,
 
 fn is_echoed(addr: SocketAddr) -> bool {
     let ask = || -> std::io::Result<bool> {
-        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
         socket.connect(addr)?;
         socket.set_read_timeout(Some(Duration::from_millis(20)))?;
         socket.send(b"ready?")?;
