@@ -9,7 +9,7 @@ mod audit;
 pub(crate) mod guard;
 
 pub use audit::Audit;
-pub use guard::{directory as temporary_directory, follow_parent};
+pub use guard::{PARENT, directory as temporary_directory, follow_parent};
 
 use crate::lab::{Lab, Side};
 use nix::sys::signal::{Signal, kill};

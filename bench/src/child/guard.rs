@@ -10,8 +10,9 @@ use std::process::{Child, Command};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use tempfile::TempDir;
 
-/// The environment variable that tells a child who its parent is.
-pub(crate) const PARENT: &str = "REDPKT_BENCH_PARENT";
+/// The environment variable that tells a child who its parent is, by process id: it then lives at most as long as
+/// the thread that started it.
+pub const PARENT: &str = "REDPKT_BENCH_PARENT";
 
 /// What has to go when this process ends.
 struct Guarded {

@@ -6,6 +6,7 @@
 mod common;
 
 mod bad_input;
+mod forged;
 mod http;
 mod keys;
 mod loss;
@@ -18,3 +19,6 @@ mod restart;
 mod sessions;
 mod stopping;
 mod workers;
+
+/// Where the servers of these tests are; `e2e_xdp` has them elsewhere.
+const PLACE: common::Place = common::Place::Loopback;

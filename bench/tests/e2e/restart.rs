@@ -48,7 +48,10 @@ fn after_a_kill_and_a_restart_all_users_rejoin_by_themselves() {
 fn free_fixed_port() -> String {
     let mut rng = rng();
     wait_for("a free port", || {
-        let addr = format!("127.0.0.1:{}", rng.random_range(20_000..32_000u16));
-        std::net::UdpSocket::bind(&addr).is_ok().then_some(addr)
+        let mut addr: std::net::SocketAddr = listen()[0].parse().unwrap();
+        addr.set_port(rng.random_range(20_000..32_000));
+        // In a lab made for this test every port is free.
+        let is_free = crate::PLACE != Place::Loopback || std::net::UdpSocket::bind(addr).is_ok();
+        is_free.then(|| addr.to_string())
     })
 }

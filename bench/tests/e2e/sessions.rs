@@ -308,8 +308,8 @@ fn several_listen_addresses_of_both_families_serve_alike() {
         return eprintln!("skipped: no IPv6 here ({error})");
     }
     let keys = Keys::new();
-    let server =
-        Server::start(&keys, &["--listen", "127.0.0.1:0", "--listen", "[::1]:0", "--listen", "127.0.0.2:0"]);
+    let args: Vec<&str> = listen().iter().flat_map(|addr| ["--listen", addr]).collect();
+    let server = Server::start(&keys, &args);
     assert_eq!(server.listen.len(), 3);
     assert!(server.listen[1].is_ipv6());
     let mut users: Vec<(Hand, Peer)> = server
@@ -335,16 +335,16 @@ fn several_listen_addresses_of_both_families_serve_alike() {
 fn a_wildcard_answers_from_the_address_that_was_asked() {
     let keys = Keys::new();
     let server = Server::start(&keys, &["--listen", "0.0.0.0:0"]);
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    for (ip, user) in [("127.0.0.1", 1), ("127.0.0.2", 2), ("127.9.8.7", 3)] {
-        let asked = SocketAddr::new(ip.parse().unwrap(), server.addr().port());
+    for (ip, user) in wildcard_ips().into_iter().zip(1..) {
+        let asked = SocketAddr::new(ip, server.addr().port());
         socket.send_to(hello(&keys.ticket(user), &random8()).as_bytes(), asked).unwrap();
         let mut bytes = [0; 2_048];
         let (len, from) = socket.recv_from(&mut bytes).unwrap();
         assert_eq!((len, from), (FRAME_BYTES, asked));
         // A connected socket hears nobody else: a whole session works at that address.
-        let peer = Peer { socket: UdpSocket::bind("127.0.0.1:0").unwrap() };
+        let peer = Peer { socket: UdpSocket::bind("0.0.0.0:0").unwrap() };
         peer.socket.connect(asked).unwrap();
         peer.socket.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut hand = Hand::join(&peer, &keys.ticket(user));

@@ -300,8 +300,8 @@ impl Tally {
 }
 
 fn socket(server: SocketAddr) -> UdpSocket {
-    let socket = UdpSocket::bind(if server.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" }).expect("a port");
-    socket.connect(server).expect("loopback");
+    let socket = UdpSocket::bind(if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }).expect("a port");
+    socket.connect(server).expect("a route");
     socket.set_nonblocking(true).unwrap();
     // What all users may be sent at once.
     let _ = nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::RcvBuf, &(1 << 20));

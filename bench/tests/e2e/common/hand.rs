@@ -16,18 +16,18 @@ pub struct Peer {
 
 impl Peer {
     pub fn new(server: SocketAddr) -> Peer {
-        Peer::at(if server.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" }, server)
+        Peer::at(if server.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }, server)
     }
 
     pub fn at(local: &str, server: SocketAddr) -> Peer {
         let socket = UdpSocket::bind(local).expect("a free port");
-        socket.connect(server).expect("loopback");
+        socket.connect(server).expect("a route");
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         Peer { socket }
     }
 
     pub fn send(&self, bytes: &[u8]) {
-        assert_eq!(self.socket.send(bytes).expect("loopback takes it"), bytes.len());
+        assert_eq!(self.socket.send(bytes).expect("the kernel takes it"), bytes.len());
     }
 
     pub fn send_frames(&self, frames: &[Frame]) {

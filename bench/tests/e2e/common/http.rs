@@ -1,6 +1,6 @@
 //! HTTP by hand, so that every header can be wrong.
 
-use super::PATIENCE;
+use super::{PATIENCE, at_server};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
@@ -24,7 +24,7 @@ pub fn ask(
     target: &str,
     fields: &[(&str, &str)],
 ) -> Result<Reply, std::io::Error> {
-    let mut stream = TcpStream::connect_timeout(&addr, PATIENCE)?;
+    let mut stream = at_server(|| TcpStream::connect_timeout(&addr, PATIENCE))?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let mut request = format!("{method} {target} HTTP/1.1\r\nConnection: close\r\nContent-Length: 0\r\n");
     if !fields.iter().any(|(name, _)| *name == "Host") {

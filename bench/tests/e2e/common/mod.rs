@@ -5,6 +5,7 @@ mod hand;
 mod http;
 mod keys;
 mod ledger;
+mod place;
 mod server;
 
 pub use client::Client;
@@ -12,6 +13,7 @@ pub use hand::{Hand, Peer, challenge_cookie, hello, join_frame, next_session_ste
 pub use http::ask;
 pub use keys::Keys;
 pub use ledger::Ledger;
+pub use place::{Place, at_server, listen, wildcard_ips};
 pub use server::{Server, grown, run_to_end};
 
 use redpkt_proto::{Now, Rng};

@@ -1,6 +1,7 @@
 //! Servers as child processes: started, watched, always ended.
 
 use super::http::{Reply, ask};
+use super::place::{self, at_server};
 use super::{Keys, PATIENCE, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -48,7 +49,7 @@ impl Server {
         command.stdout(stdout);
         command.arg("serve").arg("--key").arg(keys.path()).arg("--log-json").envs(env.iter().copied());
         let defaults = [
-            ("--listen", "127.0.0.1:0"),
+            ("--listen", place::listen()[0]),
             ("--http", "127.0.0.1:0"),
             ("--workers", "1"),
             ("--cores", "none"),
@@ -60,7 +61,8 @@ impl Server {
         for (name, value) in defaults.iter().filter(|(name, _)| !args.contains(name)) {
             command.args([name, value]);
         }
-        let mut child = command.args(args).spawn().expect("the server starts");
+        command.args(args).args(place::arguments(args));
+        let mut child = at_server(|| command.spawn()).expect("the server starts");
         // What was opened for the child is closed here.
         drop(command);
         let stdout = child.stdout.take().map_or_else(Output::none, |end| Output::of(Some(end)));
@@ -237,6 +239,8 @@ pub fn run_to_end(args: &[&str]) -> (i32, String, String) {
 fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_redpkt-bench"));
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).env_remove("RUST_LOG");
+    // Whatever ends the test, ends it.
+    command.env(redpkt_bench::child::PARENT, std::process::id().to_string());
     command
 }
 
