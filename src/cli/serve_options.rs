@@ -1,11 +1,12 @@
 //! Options of `redpkt serve`, and how they become one checked configuration.
 
 use super::keys::read_key_file;
-use super::parse::{At, Cores, parse_at, parse_cores, parse_fen_range, parse_seconds};
+use super::parse::{At, Cores, parse_at, parse_batch, parse_cores, parse_fen_range, parse_seconds};
 use super::{Failure, secret_file};
 use crate::control::{FEN_IN_ALL_MAX, HttpSettings, Io, OrderError, Settings, Totals, check_order};
 use crate::ledger::sqlite;
 use crate::net::affinity::allowed_cores;
+use crate::net::bind::BATCH_MAX;
 use crate::net::xdp::{XdpMode, XdpOptions};
 use crate::set::book::{Order, SHARES_MAX};
 use crate::set::{Capacity, RECORDS_MAX};
@@ -106,6 +107,9 @@ pub struct ServeArgs {
     /// The 802.1Q tag of our frames on --iface [default: none]
     #[arg(long, value_name = "ID", requires = "iface", value_parser = clap::value_parser!(u16).range(1..=4094))]
     vlan: Option<u16>,
+    /// Datagrams that a worker takes at once, at the most
+    #[arg(long, value_name = "N", default_value_t = BATCH_MAX, value_parser = parse_batch)]
+    batch: usize,
     /// What a worker does when nothing waits: block sleeps in the kernel, spin asks again at once
     #[arg(long, value_enum, default_value_t = WhenIdle::Block)]
     when_idle: WhenIdle,
@@ -191,6 +195,7 @@ impl ServeArgs {
             layout,
             cores,
             io,
+            batch: self.batch,
             steering: self.steering == OnOff::On,
             idle: match self.when_idle {
                 WhenIdle::Block => Idle::Block,

@@ -21,6 +21,8 @@ pub struct Settings {
     pub cores: Vec<usize>,
     /// How datagrams move.
     pub io: Io,
+    /// Datagrams that a worker takes at once.
+    pub batch: usize,
     /// Whether the kernel is given the steering program.
     pub steering: bool,
     /// What a worker does when nothing waits.

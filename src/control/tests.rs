@@ -21,6 +21,7 @@ fn settings(dir: &Path, workers: u32) -> Settings {
         layout: Layout { sets: 8, groups: 3, workers },
         cores: Vec::new(),
         io: crate::control::Io::Mmsg,
+        batch: crate::net::bind::BATCH_MAX,
         steering: true,
         idle: Idle::Block,
         machine: 3,

@@ -86,7 +86,7 @@ pub fn bind_xdp(
             Ok(opened) => {
                 let copying = opened.queues[0].copying();
                 let got = XdpGot { mode, copying, taken, interface };
-                return Ok((engines(opened, sockets, xdp.vlan, &got), got));
+                return Ok((engines(opened, sockets, options.batch, xdp.vlan, &got), got));
             }
             Err(error) => refused = refused.or(Some(error)),
         }
@@ -116,7 +116,13 @@ fn open(interface: &Interface, mode: Mode, filter: &Filter) -> Result<Opened, Xd
     Ok(Opened { link, queues: queues?, program })
 }
 
-fn engines(opened: Opened, sockets: Vec<MmsgEngine>, vlan: Option<u16>, got: &XdpGot) -> Vec<XdpEngine> {
+fn engines(
+    opened: Opened,
+    sockets: Vec<MmsgEngine>,
+    batch: usize,
+    vlan: Option<u16>,
+    got: &XdpGot,
+) -> Vec<XdpEngine> {
     let Opened { link, program, queues } = opened;
     let attached = Arc::new(Attached { interface: got.interface.clone(), vlan, _link: link, program });
     let workers = sockets.len();
@@ -129,7 +135,7 @@ fn engines(opened: Opened, sockets: Vec<MmsgEngine>, vlan: Option<u16>, got: &Xd
         .zip(sockets)
         .enumerate()
         .map(|(worker, (queues, sockets))| {
-            XdpEngine::new(queues, sockets, Arc::clone(&attached), worker == 0)
+            XdpEngine::new(queues, sockets, Arc::clone(&attached), worker == 0, batch)
         })
         .collect()
 }

@@ -71,6 +71,8 @@ pub struct XdpEngine {
     sockets_due: bool,
     /// Turns until they are asked anyway.
     sockets_in: u32,
+    /// Datagrams of one batch.
+    batch: usize,
     /// Which queue is asked first.
     turn: usize,
     waker: Waker,
@@ -89,6 +91,7 @@ impl XdpEngine {
         sockets: MmsgEngine,
         attached: Arc<Attached>,
         counts_for_program: bool,
+        batch: usize,
     ) -> XdpEngine {
         let own = queues.iter().map(|queue| readable(queue.socket_fd()));
         let poll_fds = own.chain(sockets.poll_fds().iter().copied()).collect();
@@ -106,6 +109,7 @@ impl XdpEngine {
             way: Way::Queues,
             sockets_due: true,
             sockets_in: SOCKETS_EVERY,
+            batch,
             turn: 0,
             counts_for_program,
             attached,
@@ -122,7 +126,7 @@ impl XdpEngine {
     fn recv_queues(&mut self) {
         for nth in 0..self.queues.len() {
             let queue = (self.turn + nth) % self.queues.len();
-            let room = self.arrivals.remaining_capacity();
+            let room = self.batch - self.arrivals.len();
             if room == 0 {
                 break;
             }
