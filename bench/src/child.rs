@@ -6,7 +6,7 @@
 //! outright, the kernel kills the child.
 
 mod audit;
-mod guard;
+pub(crate) mod guard;
 
 pub use audit::Audit;
 pub use guard::{directory as temporary_directory, follow_parent};

@@ -15,6 +15,7 @@ pub mod hot;
 pub mod http;
 mod json;
 pub mod knee;
+pub mod lab;
 pub mod opens;
 pub mod relay;
 pub mod run;
@@ -51,6 +52,11 @@ enum Command {
     Hot(hot::HotArgs),
     /// A relay that loses, doubles, reorders and delays datagrams
     Relay(relay::RelayArgs),
+    /// Commands on both ends of a wire of their own: two network namespaces joined by a veth pair
+    Lab(lab::LabArgs),
+    /// The process that `lab` keeps everything in
+    #[command(hide = true)]
+    LabKeeper(lab::LabArgs),
     /// The bare echo, as a process of its own
     #[command(hide = true)]
     Echo(echo::EchoArgs),
@@ -63,19 +69,22 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     if args.get(1).is_some_and(|command| command == "serve" || command == "audit") {
         return redpkt::cli::main(args);
     }
+    let done = |()| ExitCode::SUCCESS;
     let result = match Cli::parse_from(args).command {
-        Command::Run(args) => run::run(*args),
-        Command::Demo(args) => demo::run(&args),
-        Command::Knee(args) => knee::run(&args),
-        Command::Floor(args) => floor::run(&args),
-        Command::Opens(args) => opens::run(&args),
-        Command::Crash(args) => crash::run(&args),
-        Command::Hot(args) => hot::run(&args),
-        Command::Relay(args) => relay::run(args),
-        Command::Echo(args) => echo::run(&args),
+        Command::Run(args) => run::run(*args).map(done),
+        Command::Demo(args) => demo::run(&args).map(done),
+        Command::Knee(args) => knee::run(&args).map(done),
+        Command::Floor(args) => floor::run(&args).map(done),
+        Command::Opens(args) => opens::run(&args).map(done),
+        Command::Crash(args) => crash::run(&args).map(done),
+        Command::Hot(args) => hot::run(&args).map(done),
+        Command::Relay(args) => relay::run(args).map(done),
+        Command::Lab(args) => lab::run(&args),
+        Command::LabKeeper(args) => lab::keep(&args),
+        Command::Echo(args) => echo::run(&args).map(done),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => Failure::report(&failure, "redpkt-bench"),
     }
 }

@@ -3,6 +3,7 @@
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::{Pid, getppid};
+use procfs::process::Process;
 use std::io;
 use std::path::PathBuf;
 use std::process::{Child, Command};
@@ -10,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use tempfile::TempDir;
 
 /// The environment variable that tells a child who its parent is.
-pub(super) const PARENT: &str = "REDPKT_BENCH_PARENT";
+pub(crate) const PARENT: &str = "REDPKT_BENCH_PARENT";
 
 /// What has to go when this process ends.
 struct Guarded {
@@ -26,7 +27,7 @@ fn guarded() -> MutexGuard<'static, Guarded> {
 }
 
 /// Starts a child under guard.
-pub(super) fn spawn(command: &mut Command) -> io::Result<Child> {
+pub(crate) fn spawn(command: &mut Command) -> io::Result<Child> {
     let mut guarded = guarded();
     let child = command.spawn()?;
     guarded.children.push(child.id());
@@ -42,7 +43,7 @@ pub fn directory() -> io::Result<TempDir> {
 }
 
 /// Takes a child that has ended from under guard.
-pub(super) fn forget(child: u32) {
+pub(crate) fn forget(child: u32) {
     guarded().children.retain(|running| *running != child);
 }
 
@@ -54,7 +55,7 @@ fn deadly() -> SigSet {
 /// From the first call on, a signal that ends this process first ends its children and removes what they
 /// left. Threads started before keep the default, which ends the process without that, so the main thread
 /// comes first.
-pub(super) fn install() {
+pub(crate) fn install() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let signals = deadly();
@@ -89,8 +90,17 @@ pub fn follow_parent() {
     // Blocked in the parent, and inherited. Both fail only for signals that do not exist.
     let _ = deadly().thread_unblock();
     let _ = set_pdeathsig(Signal::SIGKILL);
-    if getppid().as_raw() != parent {
+    if parent_id() != Some(parent) {
         // It ended before the kernel knew of the wish.
         std::process::exit(1);
+    }
+}
+
+/// This process's parent. One in another process namespace has no number in ours; /proc, which this process
+/// has from its parent, counts as the parent does.
+fn parent_id() -> Option<i32> {
+    match getppid().as_raw() {
+        0 => Process::myself().and_then(|myself| myself.stat()).ok().map(|stat| stat.ppid),
+        parent => Some(parent),
     }
 }

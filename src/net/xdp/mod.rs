@@ -10,7 +10,9 @@
 //! | `bind` | opens the queues for all workers |
 //! | `error` | why there is no such engine |
 
+mod assembler;
 mod bind;
+mod bpf;
 mod engine;
 mod error;
 mod filter;
