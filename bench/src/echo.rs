@@ -5,6 +5,7 @@
 
 use clap::Args;
 use redpkt::cli::Failure;
+use redpkt::net::xdp::{XdpMode, XdpOptions, bind_xdp};
 use redpkt::net::{self, BindOptions, Datagram, Engine, affinity};
 use redpkt_proto::steer::Layout;
 use std::net::SocketAddr;
@@ -25,22 +26,45 @@ pub struct EchoArgs {
     /// Datagrams in one batch
     #[arg(long, value_name = "N", default_value_t = net::bind::BATCH_MAX)]
     batch: usize,
+    /// Take them from this interface's queues by AF_XDP
+    #[arg(long, value_name = "IF")]
+    iface: Option<String>,
+    /// Where the XDP program runs
+    #[arg(long, value_name = "auto|native|generic", default_value = "auto", requires = "iface")]
+    xdp_mode: XdpMode,
+    /// Never sleep
+    #[arg(long)]
+    spin: bool,
 }
 
 /// Echoes until a signal ends it.
 pub fn run(args: &EchoArgs) -> Result<(), Failure> {
-    let EchoArgs { listen, core, batch } = *args;
     let layout = Layout { sets: 1, groups: 1, workers: 1 };
-    let options = BindOptions { batch, ..BindOptions::new(std::slice::from_ref(&listen), layout) };
-    let mut engine = net::bind(&options).map_err(Failure::machine)?.remove(0);
-    if let Some(core) = core {
+    let listen = std::slice::from_ref(&args.listen);
+    let options = BindOptions { batch: args.batch, ..BindOptions::new(listen, layout) };
+    match &args.iface {
+        None => echo(net::bind(&options).map_err(Failure::machine)?.remove(0), args),
+        Some(interface) => {
+            let xdp = XdpOptions { interface: interface.clone(), vlan: None, mode: args.xdp_mode };
+            let (mut engines, _) = bind_xdp(&options, &xdp).map_err(Failure::machine)?;
+            echo(engines.remove(0), args)
+        }
+    }
+}
+
+fn echo(mut engine: impl Engine, args: &EchoArgs) -> Result<(), Failure> {
+    if let Some(core) = args.core {
         affinity::pin_current_thread(core)
             .map_err(|error| Failure::usage(format!("--core {core}: {error}")))?;
     }
-    let mut reply_bytes = Vec::with_capacity(batch);
+    let mut reply_bytes = Vec::with_capacity(args.batch);
     loop {
         if engine.recv() == 0 {
-            engine.wait(SLEEP);
+            if args.spin {
+                std::hint::spin_loop();
+            } else {
+                engine.wait(SLEEP);
+            }
             continue;
         }
         reply_bytes.clear();

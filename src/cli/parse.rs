@@ -1,5 +1,6 @@
 //! Values of options.
 
+use crate::net::bind::BATCH_MAX;
 use crate::set::ANSWER_FEN_MAX;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -21,6 +22,14 @@ pub fn parse_seconds(text: &str) -> Result<u64, String> {
     match time.as_secs() {
         0 => Err(format!("{text:?} is less than a second")),
         seconds => Ok(seconds),
+    }
+}
+
+/// Datagrams of one batch.
+pub fn parse_batch(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(batch) if (1..=BATCH_MAX).contains(&batch) => Ok(batch),
+        _ => Err(format!("{text:?} is no batch; 1 to {BATCH_MAX} are allowed")),
     }
 }
 

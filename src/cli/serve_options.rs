@@ -1,11 +1,13 @@
 //! Options of `redpkt serve`, and how they become one checked configuration.
 
 use super::keys::read_key_file;
-use super::parse::{At, Cores, parse_at, parse_cores, parse_fen_range, parse_seconds};
+use super::parse::{At, Cores, parse_at, parse_batch, parse_cores, parse_fen_range, parse_seconds};
 use super::{Failure, secret_file};
-use crate::control::{FEN_IN_ALL_MAX, HttpSettings, OrderError, Settings, Totals, check_order};
+use crate::control::{FEN_IN_ALL_MAX, HttpSettings, Io, OrderError, Settings, Totals, check_order};
 use crate::ledger::sqlite;
 use crate::net::affinity::allowed_cores;
+use crate::net::bind::BATCH_MAX;
+use crate::net::xdp::{XdpMode, XdpOptions};
 use crate::set::book::{Order, SHARES_MAX};
 use crate::set::{Capacity, RECORDS_MAX};
 use crate::worker::Idle;
@@ -21,6 +23,7 @@ use std::path::PathBuf;
   redpkt keygen --out redpkt.key
   redpkt serve --key redpkt.key --mint 200 --mint-total 40000 --mint-fen 1..200
   redpkt serve --key redpkt.key --listen 0.0.0.0:7100 --listen [::]:7100 --workers 4
+  redpkt serve --key redpkt.key --listen 192.0.2.1:7100 --io xdp --iface eth0      # past the kernel's stack
   redpkt serve --config redpkt.toml        # the same options by their long names, as TOML
   redpkt serve --key redpkt.key --ledger sqlite:money --mint 50000 --mint-total 5000000 --packets 5000000 --mint-at 00:00:00
   curl http://127.0.0.1:7101/stats.json
@@ -90,9 +93,23 @@ pub struct ServeArgs {
     /// Mint nothing before: a time of day or an RFC 3339 time, UTC [default: at once]
     #[arg(long, value_name = "TIME", requires = "mint", value_parser = parse_at)]
     mint_at: Option<At>,
-    /// How datagrams move: mmsg is recvmmsg and sendmmsg on UDP sockets; auto picks what works best
-    #[arg(long, value_enum, default_value_t = Io::Auto)]
-    io: Io,
+    /// How datagrams move: mmsg is recvmmsg and sendmmsg on UDP sockets, xdp is AF_XDP on --iface; auto is xdp where
+    /// an interface is named and can be used
+    #[arg(long, value_enum, default_value_t = IoChoice::Auto)]
+    io: IoChoice,
+    /// The interface whose receive queues are taken, all of them; other traffic stays with the kernel
+    #[arg(long, value_name = "IF")]
+    iface: Option<String>,
+    /// Where the XDP program runs: native is in the driver, generic behind it; auto is what was measured best for the
+    /// driver, or else the other
+    #[arg(long, value_name = "auto|native|generic", default_value = "auto", requires = "iface")]
+    xdp_mode: XdpMode,
+    /// The 802.1Q tag of our frames on --iface [default: none]
+    #[arg(long, value_name = "ID", requires = "iface", value_parser = clap::value_parser!(u16).range(1..=4094))]
+    vlan: Option<u16>,
+    /// Datagrams that a worker takes at once, at the most
+    #[arg(long, value_name = "N", default_value_t = BATCH_MAX, value_parser = parse_batch)]
+    batch: usize,
     /// What a worker does when nothing waits: block sleeps in the kernel, spin asks again at once
     #[arg(long, value_enum, default_value_t = WhenIdle::Block)]
     when_idle: WhenIdle,
@@ -123,9 +140,10 @@ pub struct ServeArgs {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Io {
+enum IoChoice {
     Auto,
     Mmsg,
+    Xdp,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -152,8 +170,6 @@ impl ServeArgs {
         self.check_listen()?;
         let (workers, cores) = self.workers_and_cores()?;
         let layout = self.layout(workers)?;
-        // There is one engine today, so auto has nothing to weigh.
-        let (Io::Auto | Io::Mmsg) = self.io;
         let idle_s = seconds_u16("--idle", self.idle)?;
         let keepalive_s = seconds_u16("--keepalive", self.keepalive)?;
         if keepalive_s >= idle_s {
@@ -168,6 +184,7 @@ impl ServeArgs {
             Totals { sessions: self.sessions, accounts: self.accounts, packets: self.packets, members };
         check_capacity(totals, layout)?;
         let packet_life_s = self.packet_life_s()?;
+        let io = self.io()?;
         Ok(Settings {
             mint: self.mint_settings(&totals, layout)?,
             mint_any_day: self.mint_at.is_some_and(|at| at.any_day),
@@ -177,6 +194,8 @@ impl ServeArgs {
             listen: self.listen,
             layout,
             cores,
+            io,
+            batch: self.batch,
             steering: self.steering == OnOff::On,
             idle: match self.when_idle {
                 WhenIdle::Block => Idle::Block,
@@ -192,6 +211,27 @@ impl ServeArgs {
             key_file: self.key,
             json_lines: self.json,
         })
+    }
+
+    /// How datagrams move.
+    fn io(&self) -> Result<Io, Failure> {
+        let xdp = self.iface.as_ref().map(|interface| XdpOptions {
+            interface: interface.clone(),
+            vlan: self.vlan,
+            mode: self.xdp_mode,
+        });
+        match (self.io, xdp) {
+            (IoChoice::Auto, xdp) => Ok(Io::Auto(xdp)),
+            (IoChoice::Mmsg, None) => Ok(Io::Mmsg),
+            (IoChoice::Mmsg, Some(xdp)) => Err(Failure::usage(format!(
+                "--iface {}: sockets need none; leave it out, or use --io xdp",
+                xdp.interface
+            ))),
+            (IoChoice::Xdp, Some(xdp)) => Ok(Io::Xdp(xdp)),
+            (IoChoice::Xdp, None) => Err(Failure::usage(
+                "--io xdp: name the interface that the datagrams come from with --iface IF",
+            )),
+        }
     }
 
     fn packet_life_s(&self) -> Result<u32, Failure> {

@@ -2,13 +2,14 @@
 
 use super::alarms::Alarms;
 use super::desk::{Desk, Refused};
+use super::io::{self, Engines, Opened};
 use super::rates::{Rates, Sampler};
 use super::recover::{RecoverError, Store, recover};
 use super::settings::Settings;
 use super::shared::Shared;
-use super::stats::{IoStats, Stats, drops};
+use super::stats::{Stats, drops};
 use crate::ledger::AnyLedger;
-use crate::net::{self, BindError, BindOptions, MmsgEngine, Steering};
+use crate::net::{self, BindError, XdpError};
 use crate::set::book::Book;
 use crate::set::{Beginning, Core, links};
 use crate::telemetry;
@@ -43,6 +44,9 @@ pub enum StartError {
     /// A listen address is not to be had.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The interface's queues are not to be had.
+    #[error(transparent)]
+    Xdp(#[from] XdpError),
     /// The HTTP address is not to be had.
     #[error("--http {addr}: {error}; choose another address, or --http none")]
     Http {
@@ -86,6 +90,7 @@ impl StartError {
         match self {
             StartError::Ledger(error) => error.is_usage(),
             StartError::OtherMint => true,
+            StartError::Xdp(error) => error.is_usage(),
             StartError::Mint(refused) => matches!(refused, Refused::TooMuch | Refused::Full(_)),
             _ => false,
         }
@@ -110,29 +115,16 @@ impl Server {
             return Err(StartError::Clock(now.wall_ms));
         }
         let store = Store::open(&settings, now.wall_ms)?;
-        let engines = net::bind(&BindOptions {
-            steering: settings.steering,
-            ..BindOptions::new(&settings.listen, settings.layout)
-        })?;
-        let first = &engines[0];
-        let listen = first.listen_addrs().to_vec();
-        let io = IoStats {
-            engine: "mmsg",
-            steering: matches!(first.steering(), Steering::OneWorker | Steering::Attached),
-            recv_buffer_bytes: first.recv_buffer_bytes() as u64,
-        };
-        if let Steering::Refused(errno) = first.steering() {
-            tracing::warn!(
-                errno,
-                "the kernel refused the steering program: datagrams change workers by ring"
-            );
-        }
-        let wakers: Vec<_> = engines.iter().map(net::Engine::waker).collect();
+        let Opened { engines, listen, stats: io } = io::open(&settings)?;
+        let wakers = engines.wakers();
         os_seeded_rng().map_err(StartError::Random)?;
         let rngs = || os_seeded_rng().expect("the operating system has just given random bytes");
         let recovered = recover(&settings, &store, &wakers, rngs)?;
         open_for_business(newest_session(&recovered.groups), recovered.newest_wall_ms)?;
-        let (workers, threads) = start_workers(&settings, engines, recovered.groups)?;
+        let (workers, threads) = match engines {
+            Engines::Mmsg(engines) => start_workers(&settings, engines, recovered.groups)?,
+            Engines::Xdp(engines) => start_workers(&settings, engines, recovered.groups)?,
+        };
         let desk = Desk::recovered(recovered.orders, recovered.payments);
         let shared = Shared::new(settings, store, workers, desk, listen, io);
         let server = Server {
@@ -242,13 +234,12 @@ fn open_for_business(newest: u32, newest_wall_ms: u64) -> Result<(), StartError>
 /// Workers, and their threads.
 type Running = (Vec<WorkerHandle<AnyLedger>>, Vec<JoinHandle<()>>);
 
-fn start_workers(
+fn start_workers<E: net::Engine + Send + 'static>(
     settings: &Settings,
-    engines: Vec<MmsgEngine>,
+    engines: Vec<E>,
     groups: Vec<(Book, AnyLedger)>,
 ) -> Result<Running, StartError> {
-    use net::Engine as _;
-    let wakers: Vec<_> = engines.iter().map(MmsgEngine::waker).collect();
+    let wakers: Vec<_> = engines.iter().map(net::Engine::waker).collect();
     let handovers = net::mesh(&wakers, RING_DATAGRAMS);
     let mut workers = Vec::new();
     let mut threads = Vec::new();

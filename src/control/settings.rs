@@ -1,5 +1,6 @@
 //! What a server is started with, checked.
 
+use super::io::Io;
 use crate::ledger::sqlite::JournalOptions;
 use crate::set::book::Order;
 use crate::set::{Capacity, Config};
@@ -18,6 +19,10 @@ pub struct Settings {
     pub layout: Layout,
     /// The core of each worker; empty to leave them to the kernel.
     pub cores: Vec<usize>,
+    /// How datagrams move.
+    pub io: Io,
+    /// Datagrams that a worker takes at once.
+    pub batch: usize,
     /// Whether the kernel is given the steering program.
     pub steering: bool,
     /// What a worker does when nothing waits.

@@ -9,6 +9,7 @@ use crate::worker::{GroupSnapshot, SetSnapshot, WorkerSnapshot};
 use redpkt_proto::steer::Layout;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 /// The whole answer.
 #[derive(Debug, Serialize)]
@@ -219,6 +220,27 @@ pub struct IoStats {
     pub steering: bool,
     /// Bytes of a socket's receive buffer, as granted.
     pub recv_buffer_bytes: u64,
+    /// Why this engine and no other, where `--io auto` chose.
+    pub why: Option<String>,
+    /// The AF_XDP side, where the engine is `xdp`.
+    pub xdp: Option<XdpStats>,
+}
+
+/// What AF_XDP was got.
+#[derive(Clone, Debug, Serialize)]
+pub struct XdpStats {
+    /// The interface.
+    pub interface: String,
+    /// Its driver.
+    pub driver: String,
+    /// Its receive queues, all of which are taken.
+    pub queues: u32,
+    /// `native` or `generic`.
+    pub mode: &'static str,
+    /// Whether the NIC reads and writes our memory; else the kernel copies.
+    pub zero_copy: bool,
+    /// The addresses whose datagrams come past the kernel's stack.
+    pub taken: Vec<SocketAddr>,
 }
 
 /// Everything that figures come from.
@@ -322,6 +344,10 @@ pub fn drops(workers: &[WorkerSnapshot]) -> BTreeMap<&'static str, u64> {
             *drops.entry(reason.name()).or_insert(0) += worker.core.dropped(reason);
         }
         for (name, count) in [
+            ("length", worker.net.length),
+            ("version", worker.net.version),
+            ("malformed", worker.net.malformed),
+            ("checksum", worker.net.checksum),
             ("truncated", worker.net.truncated),
             ("source", worker.net.source),
             ("rxq_overflow", worker.net.rxq_overflow),

@@ -20,6 +20,8 @@ fn settings(dir: &Path, workers: u32) -> Settings {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
         layout: Layout { sets: 8, groups: 3, workers },
         cores: Vec::new(),
+        io: crate::control::Io::Mmsg,
+        batch: crate::net::bind::BATCH_MAX,
         steering: true,
         idle: Idle::Block,
         machine: 3,

@@ -1,6 +1,6 @@
 //! Opens the sockets of all workers, so that each gets the datagrams of its own users.
 
-use super::locals::{LISTENS_MAX, LocalAddresses};
+use super::locals::{LISTENS_MAX, Locals};
 use super::mmsg::{Common, Listen, MmsgEngine};
 use super::steering::{self, Steering};
 use super::syscall::{Direction, raise_buffer, set_option};
@@ -136,7 +136,7 @@ pub fn bind(options: &BindOptions<'_>) -> Result<Vec<MmsgEngine>, BindError> {
             listens.push(listen);
         }
     }
-    let common = Common { locals: Arc::new(LocalAddresses::new()), steering, batch: options.batch };
+    let common = Common { locals: Arc::new(Locals::new()), steering, batch: options.batch };
     by_worker
         .into_iter()
         .map(|listens| {

@@ -2,7 +2,7 @@
 
 use super::address::{Family, NAME_BYTES, Name};
 use super::control::{CONTROL_BYTES, Control};
-use super::locals::{LocalAddresses, local_name, split_name};
+use super::locals::{Local, Locals, local_name, split_name};
 use super::memory::{Buffer, EMPTY_IOVEC, Fixed, empty_header};
 use super::outbox::Outbox;
 use super::steering::Steering;
@@ -27,7 +27,7 @@ pub(super) struct Listen {
 /// What all engines of a server share or say alike.
 #[derive(Clone)]
 pub(super) struct Common {
-    pub(super) locals: Arc<LocalAddresses>,
+    pub(super) locals: Arc<Locals>,
     pub(super) steering: Steering,
     pub(super) batch: usize,
 }
@@ -121,6 +121,16 @@ impl MmsgEngine {
         self.listens.iter().map(|listen| listen.recv_buffer_bytes).min().unwrap_or(0)
     }
 
+    /// The table that its paths' names are from.
+    pub(super) fn locals(&self) -> &Arc<Locals> {
+        &self.common.locals
+    }
+
+    /// What it waits for: its sockets, and last the waker's event.
+    pub(super) fn poll_fds(&self) -> &[libc::pollfd] {
+        &self.poll_fds
+    }
+
     /// Receives at most `room` datagrams of one socket into the slots from `first` on; how many.
     fn recv_from(&mut self, listen: usize, first: usize, room: usize) -> usize {
         let wildcard = self.addrs[listen].ip().is_unspecified();
@@ -164,7 +174,7 @@ impl MmsgEngine {
                 self.counters.rxq_overflow += u64::from(dropped.wrapping_sub(seen));
             }
             if let Some(ip) = received.local_ip {
-                local_address = self.common.locals.number(ip);
+                local_address = self.common.locals.number(Local::at(ip));
             }
         }
         if truncated {

@@ -5,8 +5,9 @@
 //! | `mmsg` | the engine over UDP sockets with recvmmsg and sendmmsg |
 //! | `bind` | opens the sockets of all workers so that each knows its own users' datagrams |
 //! | `steering` | the program in the kernel that brings a datagram to its owner's socket |
+//! | `xdp` | the engine over AF_XDP: past the kernel's stack |
 //! | `handover` | rings between workers for datagrams that came to the wrong one |
-//! | `locals` | names for the local addresses at which a wildcard socket was asked |
+//! | `locals` | names for our own ends of paths |
 //! | `waker` | ends another thread's sleep, at the price of a system call only when it sleeps |
 //! | `client` | many connected sockets for load clients |
 //! | `lanes` | AEGIS-128L on four frames at once |
@@ -51,6 +52,7 @@ pub use mmsg::MmsgEngine;
 pub use prefetch::prefetch_read;
 pub use steering::Steering;
 pub use waker::Waker;
+pub use xdp::{XdpEngine, XdpError};
 
 /// A datagram that came in, lying where its reply can be written.
 #[derive(Debug)]
@@ -63,8 +65,8 @@ pub struct Datagram<'a> {
 
 /// One worker's way to the network.
 ///
-/// An AF_XDP engine will stand beside the mmsg one behind this same contract (there the bytes lie in
-/// UMEM), so nothing of sockets shows here.
+/// Two stand behind this contract, over sockets and over AF_XDP queues (there the bytes lie in memory shared with
+/// the kernel), so nothing of either shows here.
 ///
 /// A worker's turn: [`recv`](Engine::recv), write replies into the bytes of
 /// [`datagrams`](Engine::datagrams), [`reply`](Engine::reply), [`send`](Engine::send) what became due,
@@ -76,7 +78,8 @@ pub trait Engine {
     /// or multicast) is left out and counted. So 0 means "nothing for you", not "nothing waits".
     fn recv(&mut self) -> usize;
 
-    /// The datagrams of the last [`recv`](Engine::recv), in order. May be called again for another pass.
+    /// The datagrams of the last [`recv`](Engine::recv), in order. May be called again for another pass, until
+    /// [`reply`](Engine::reply).
     fn datagrams(&mut self) -> impl ExactSizeIterator<Item = Datagram<'_>>;
 
     /// Sends back, for each datagram `i` of the last [`recv`](Engine::recv), the first `reply_bytes[i]`
@@ -127,6 +130,14 @@ pub struct Counters {
     pub send_error: u64,
     /// Not sent: the send buffer stayed full for [`bind::SEND_TIMEOUT`].
     pub send_timeout: u64,
+    /// Dropped by the program at the interface: no whole number of frames.
+    pub length: u64,
+    /// Dropped by the program at the interface: no version or direction that can be ours.
+    pub version: u64,
+    /// Dropped: headers that contradict each other.
+    pub malformed: u64,
+    /// Dropped: a checksum of a header or of the datagram is wrong.
+    pub checksum: u64,
     /// Receiving failed for another reason than "nothing waits".
     pub recv_error: u64,
     /// System calls that receive.
@@ -135,4 +146,16 @@ pub struct Counters {
     pub send_calls: u64,
     /// Times that the engine went to sleep.
     pub sleeps: u64,
+}
+
+impl Counters {
+    /// Adds what another way to the same worker counted.
+    fn add(&mut self, other: &Counters) {
+        // All fields are counts.
+        let sum = |to: &mut [u64], from: &[u64]| to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
+        let fields = <[u64; size_of::<Counters>() / size_of::<u64>()]>::ref_from_bytes(other.as_bytes());
+        if let (Ok(to), Ok(from)) = (<[u64]>::mut_from_bytes(self.as_mut_bytes()), fields) {
+            sum(to, from);
+        }
+    }
 }

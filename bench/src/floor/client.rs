@@ -3,7 +3,7 @@
 use super::users::{Answerer, Unexpected, User};
 use hdrhistogram::Histogram;
 use redpkt::cli::Failure;
-use redpkt::net::client::ClientSockets;
+use redpkt::net::client::Peers;
 use redpkt_proto::frame::frames_mut;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -63,7 +63,7 @@ struct Shot {
 
 /// Users, the sockets they come from, and what they have on its way.
 pub struct Client {
-    sockets: ClientSockets,
+    sockets: Peers,
     users: Vec<User>,
     answerer: Answerer,
     start: Instant,
@@ -78,7 +78,7 @@ pub struct Client {
 
 impl Client {
     /// Users with sessions, behind sockets: user i + 1 comes from socket i modulo their number.
-    pub fn new(sockets: ClientSockets, users: Vec<User>, answerer: Answerer) -> Result<Client, Failure> {
+    pub fn new(sockets: Peers, users: Vec<User>, answerer: Answerer) -> Result<Client, Failure> {
         let stride = stride(users.len());
         Ok(Client {
             sockets,

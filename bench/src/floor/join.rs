@@ -2,7 +2,7 @@
 
 use super::users::User;
 use redpkt::cli::Failure;
-use redpkt::net::client::ClientSockets;
+use redpkt::net::client::Peers;
 use redpkt_proto::body::{Challenge, CookieBytes, Hello, Join, Refusal, Welcome};
 use redpkt_proto::frame::frames_mut;
 use redpkt_proto::keyring::KeyRing;
@@ -24,12 +24,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const TICKET_S: u64 = 7 * 24 * 3_600;
 
 /// Opens a session for each of the users 1 to `count`, user by user from the next of the sockets.
-pub fn join(
-    sockets: &mut ClientSockets,
-    keys: &KeyRing,
-    count: usize,
-    rng: &mut Rng,
-) -> Result<Vec<User>, Failure> {
+pub fn join(sockets: &mut Peers, keys: &KeyRing, count: usize, rng: &mut Rng) -> Result<Vec<User>, Failure> {
     let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let expiry_s = u32::try_from(now_s + TICKET_S).map_err(Failure::machine)?;
     let mut users = Vec::with_capacity(count);
@@ -49,7 +44,7 @@ pub fn join(
     Ok(users)
 }
 
-fn join_batch(sockets: &mut ClientSockets, first: usize, batch: &mut [Handshake]) -> Result<(), Failure> {
+fn join_batch(sockets: &mut Peers, first: usize, batch: &mut [Handshake]) -> Result<(), Failure> {
     let started = Instant::now();
     let mut refused = None;
     while batch.iter().any(|handshake| handshake.user.is_none()) {

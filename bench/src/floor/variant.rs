@@ -7,7 +7,7 @@ use super::measure::Sample;
 use super::users::{Answerer, User};
 use crate::child::{ChildCommand, ChildOptions, ServerChild};
 use redpkt::cli::Failure;
-use redpkt::net::client::ClientSockets;
+use redpkt::net::client::{ClientSockets, Peers};
 use redpkt_proto::Rng;
 use std::time::{Duration, Instant};
 
@@ -58,8 +58,9 @@ impl Variant {
             }
         };
         let child = ServerChild::start(options)?;
-        let mut sockets = ClientSockets::connect(child.listen(), setup.source_ports, false)
+        let sockets = ClientSockets::connect(child.listen(), setup.source_ports, false)
             .map_err(|error| Failure::machine(format!("--source-ports: {error}")))?;
+        let mut sockets = Peers::Sockets(sockets);
         let users = match kind.answerer {
             Answerer::Echo => User::strangers(setup.users, rng),
             Answerer::Server => join(&mut sockets, child.keys(), setup.users, rng)?,

@@ -3,7 +3,7 @@
 use super::users::{Taken, User};
 use hdrhistogram::Histogram;
 use redpkt::cli::Failure;
-use redpkt::net::client::ClientSockets;
+use redpkt::net::client::Peers;
 use redpkt_proto::client::datagram_buffer;
 use redpkt_proto::frame::frames_mut;
 use redpkt_proto::{FRAMES_PER_DATAGRAM_MAX, Frame, Op};
@@ -64,7 +64,7 @@ struct Shot {
 
 /// Users, and the sockets they come from.
 pub struct Client {
-    sockets: ClientSockets,
+    sockets: Peers,
     users: Vec<User>,
     start: Instant,
     out: [Frame; FRAMES_PER_DATAGRAM_MAX],
@@ -72,7 +72,7 @@ pub struct Client {
 
 impl Client {
     /// Users with sessions; user i + 1 comes from socket i modulo their number.
-    pub fn new(sockets: ClientSockets, users: Vec<User>) -> Client {
+    pub fn new(sockets: Peers, users: Vec<User>) -> Client {
         Client { sockets, users, start: Instant::now(), out: datagram_buffer() }
     }
 

@@ -23,7 +23,7 @@ use client::{Client, Phase, Width};
 use redpkt::cli::Failure;
 use redpkt::control::os_seeded_rng;
 use redpkt::net::affinity;
-use redpkt::net::client::ClientSockets;
+use redpkt::net::client::{ClientSockets, Peers};
 use redpkt_proto::{FRAMES_PER_DATAGRAM_MAX, Op};
 use report::{Ledger, Outcome, Report, ServerSums, Settings};
 use serde_json::Value;
@@ -195,8 +195,9 @@ impl OpensArgs {
     }
 
     fn join(&self, child: &ServerChild) -> Result<Client, Failure> {
-        let mut sockets = ClientSockets::connect(child.listen(), self.source_ports as usize, false)
+        let sockets = ClientSockets::connect(child.listen(), self.source_ports as usize, false)
             .map_err(|error| Failure::machine(format!("--source-ports: {error}")))?;
+        let mut sockets = Peers::Sockets(sockets);
         let mut rng =
             os_seeded_rng().map_err(|error| Failure::machine(format!("no random bytes: {error}")))?;
         let sessions = floor::join(&mut sockets, child.keys(), self.users as usize, &mut rng)?;

@@ -10,7 +10,7 @@ use super::options::IdleSet;
 use super::schedule::Share;
 use super::totals::Totals;
 use super::wheel::Timers;
-use redpkt::net::client::ClientSockets;
+use redpkt::net::client::Peers;
 use redpkt_proto::body::RefusalCode;
 use redpkt_proto::client::{Call, Config, Event, Session, datagram_buffer};
 use redpkt_proto::keyring::KeyRing;
@@ -159,7 +159,7 @@ impl Crowd {
     }
 
     /// Lets the next user join; false if all are on their way.
-    pub fn join_next(&mut self, now: Now, sockets: &mut ClientSockets) -> bool {
+    pub fn join_next(&mut self, now: Now, sockets: &mut Peers) -> bool {
         if self.users.len() as u64 == self.share.count() {
             return false;
         }
@@ -205,7 +205,7 @@ impl Crowd {
     }
 
     /// Sends what the datagrams just received made necessary.
-    pub fn send_ready(&mut self, now: Now, sockets: &mut ClientSockets) {
+    pub fn send_ready(&mut self, now: Now, sockets: &mut Peers) {
         if !self.waiting.is_empty() {
             self.call_waiting(now);
         }
@@ -215,7 +215,7 @@ impl Crowd {
     }
 
     /// Calls sessions whose timers have run out, at most `most`; whether there may be more.
-    pub fn run_timers(&mut self, now: Now, most: usize, sockets: &mut ClientSockets) -> bool {
+    pub fn run_timers(&mut self, now: Now, most: usize, sockets: &mut Peers) -> bool {
         for _ in 0..most {
             let Some(local) = self.timers.pop(now.mono_ns) else { return false };
             self.users[local as usize].armed_ns = u64::MAX;
@@ -243,14 +243,14 @@ impl Crowd {
         self.stirred_ns
     }
 
-    fn wake(&mut self, local: u32, now: Now, sockets: &mut ClientSockets) {
+    fn wake(&mut self, local: u32, now: Now, sockets: &mut Peers) {
         let session = &mut self.users[local as usize].session;
         session.on_timeout(now, &mut self.rng, &mut self.events);
         self.settle(local, now);
         self.transmit(local, now, sockets);
     }
 
-    fn transmit(&mut self, local: u32, now: Now, sockets: &mut ClientSockets) {
+    fn transmit(&mut self, local: u32, now: Now, sockets: &mut Peers) {
         let socket = local as usize % sockets.len();
         let session = &mut self.users[local as usize].session;
         loop {

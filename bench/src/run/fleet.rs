@@ -19,7 +19,7 @@ use crate::relay::Relay;
 use redpkt::cli::Failure;
 use redpkt::control::os_seeded_rng;
 use redpkt::net::affinity::pin_current_thread;
-use redpkt::net::client::ClientSockets;
+use redpkt::net::client::{ClientSockets, Peers};
 use redpkt_proto::client::Config;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -271,6 +271,7 @@ fn start_thread(
     let sockets = part_of(options.source_ports, thread, options.threads);
     let sockets = ClientSockets::connect(target, sockets, options.gso)
         .map_err(|error| Failure::machine(format!("--source-ports: {error}")))?;
+    let sockets = Peers::Sockets(sockets);
     let rng = os_seeded_rng().map_err(|error| Failure::machine(format!("no random bytes: {error}")))?;
     let share = share(options, thread);
     let config = Config {

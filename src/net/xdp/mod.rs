@@ -4,16 +4,27 @@
 //! |---|---|
 //! | `interface` | what the kernel says of an interface |
 //! | `queue` | one receive queue's socket: its frames and four rings |
+//! | `filter` | the program at the interface that picks our datagrams; `assembler` and `bpf` build and load it |
+//! | `headers` | Ethernet, VLAN, IPv4, IPv6 and UDP, read and written |
+//! | `engine` | the engine: queues, and sockets for what the kernel keeps |
+//! | `bind` | opens the queues for all workers |
 //! | `error` | why there is no such engine |
 
-// Until the engine uses all of it.
-#![allow(dead_code)]
-
+mod assembler;
+mod bind;
+mod bpf;
+mod engine;
 mod error;
 mod filter;
+mod headers;
 mod interface;
+mod peers;
 mod queue;
 
+pub use bind::{XdpBindError, XdpGot, XdpMode, XdpOptions, bind_xdp};
+pub use engine::XdpEngine;
 pub use error::XdpError;
+pub use filter::Mode;
 pub use interface::Interface;
+pub use peers::XdpPeers;
 pub use queue::Copying;

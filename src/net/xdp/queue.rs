@@ -7,10 +7,12 @@
 
 use super::error::XdpError;
 use crate::net::advise_huge_pages;
+use crate::net::bind::BATCH_MAX;
 use crate::net::syscall::set_option;
+use arrayvec::ArrayVec;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 use xdp::slab::{HeapSlab, Slab};
 use xdp::socket::{SocketError, XdpSocket, XdpSocketBuilder};
 use xdp::umem::{FrameSize, UmemCfgBuilder};
@@ -53,6 +55,51 @@ pub(super) struct QueueLosses {
     pub overflow: u64,
     /// Longer than a frame, or refused by the kernel for another reason.
     pub dropped: u64,
+}
+
+/// Frames that have just come, first in, first out.
+#[derive(Default)]
+pub(super) struct Frames {
+    frames: ArrayVec<Packet, BATCH_MAX>,
+    room: usize,
+    next: usize,
+}
+
+impl Frames {
+    fn begin(&mut self, room: usize) {
+        debug_assert_eq!(self.next, self.frames.len(), "frames that nobody has looked at");
+        self.frames.clear();
+        (self.room, self.next) = (room.min(BATCH_MAX), 0);
+    }
+
+    /// The next one.
+    pub(super) fn next(&mut self) -> Option<Packet> {
+        let frame = self.frames.get_mut(self.next)?;
+        self.next += 1;
+        Some(frame.__inner_copy())
+    }
+}
+
+impl Slab for Frames {
+    fn available(&self) -> usize {
+        self.room - self.frames.len()
+    }
+
+    fn len(&self) -> usize {
+        self.frames.len() - self.next
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn push_front(&mut self, packet: Packet) -> Option<Packet> {
+        self.frames.try_push(packet).err().map(arrayvec::CapacityError::element)
+    }
+
+    fn pop_back(&mut self) -> Option<Packet> {
+        self.next()
+    }
 }
 
 /// A queue's socket. Dropping it gives the queue back.
@@ -157,9 +204,10 @@ impl QueueSocket {
         if result == 0 && flags & libc::XDP_OPTIONS_ZEROCOPY != 0 { Copying::Zero } else { Copying::Copy }
     }
 
-    /// Takes what has come, as much as `frames` has room for, and gives the kernel frames for more.
-    pub(super) fn recv(&mut self, frames: &mut impl Slab) -> usize {
+    /// Takes at most `room` of what has come, and gives the kernel frames for more; how many.
+    pub(super) fn recv(&mut self, frames: &mut Frames, room: usize) -> usize {
         self.reap();
+        frames.begin(room);
         // SAFETY: packets stay with the engine that owns this socket, or come back by `release` or `push`.
         let count = unsafe { self.received.recv(&self.umem, frames) };
         self.owed += count;

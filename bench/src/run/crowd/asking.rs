@@ -1,13 +1,13 @@
 //! What users ask for: at their shots, and what follows from what they are told.
 
 use super::Crowd;
-use redpkt::net::client::ClientSockets;
+use redpkt::net::client::Peers;
 use redpkt_proto::client::{Call, CallError};
 use redpkt_proto::{Now, Op};
 
 impl Crowd {
     /// A user's shot of `frames` requests, which was due at `due_ns`.
-    pub fn fire(&mut self, local: u32, frames: usize, due_ns: u64, now: Now, sockets: &mut ClientSockets) {
+    pub fn fire(&mut self, local: u32, frames: usize, due_ns: u64, now: Now, sockets: &mut Peers) {
         self.book.fired(now.mono_ns.saturating_sub(due_ns));
         let id = self.user(local);
         if self.idle_set.is_some_and(|idle| idle.has(id)) {
