@@ -25,10 +25,9 @@ const LOST_AFTER: Duration = Duration::from_secs(2);
 /// Where the echo listens.
 const TCP_PORT: u16 = 7_200;
 
-/// Expect: through 50 times start, SIGTERM, start, SIGKILL every ping is answered and every byte of a TCP echo comes
+/// Through 50 times start, SIGTERM, start, SIGKILL every ping is answered and every byte of a TCP echo comes
 /// back, without a segment sent again; after each end no XDP program is on the interface.
-#[test]
-fn restarts_take_no_program_and_no_packet_of_others_along() {
+fn restarts_disturb_nobody(mode: &str) {
     if let Some(why) = Lab::why_not() {
         return eprintln!("skipped: {why}");
     }
@@ -40,15 +39,30 @@ fn restarts_take_no_program_and_no_packet_of_others_along() {
         let echoes = scope.spawn(|| echo_over_tcp(&lab, &is_over));
         // Ends the neighbours too if a server does not start.
         let over = Over(&is_over);
-        restart(&lab);
+        restart(&lab, mode);
         drop(over);
         (pings.join().unwrap(), echoes.join().unwrap())
     });
     let segments_again = segments_sent_again(&lab);
-    println!("{pings:?}, {echoes} TCP echoes, {segments_again} segments again, in {:?}", started.elapsed());
+    println!(
+        "{mode}: {pings:?}, {echoes} TCP echoes, {segments_again} segments again, in {:?}",
+        started.elapsed()
+    );
     assert!(pings.sent > 500 && echoes > 500, "{pings:?}, {echoes}");
     assert_eq!((pings.lost, segments_again), (0, 0));
     assert!(started.elapsed() < TIME_MAX, "{:?}", started.elapsed());
+}
+
+/// Expect: with the program behind the kernel's buffers.
+#[test]
+fn restarts_in_generic_mode_disturb_nobody() {
+    restarts_disturb_nobody("generic");
+}
+
+/// Expect: with the program in the driver.
+#[test]
+fn restarts_in_native_mode_disturb_nobody() {
+    restarts_disturb_nobody("native");
 }
 
 /// Tells the neighbours that it is over.
@@ -60,11 +74,13 @@ impl Drop for Over<'_> {
     }
 }
 
-fn restart(lab: &Arc<Lab>) {
+fn restart(lab: &Arc<Lab>, mode: &str) {
     let arguments = [
         "--io=xdp",
         "--iface",
         lab.interface(Side::Server),
+        "--xdp-mode",
+        mode,
         "--workers=1",
         "--cores=none",
         "--sessions=1000",
@@ -77,7 +93,8 @@ fn restart(lab: &Arc<Lab>) {
         arguments: arguments.into_iter().map(Into::into).collect(),
     };
     let mut server = ServerChild::start_in(lab, options).unwrap();
-    assert_eq!(server.stats().unwrap()["io"]["engine"], "xdp");
+    let stats = server.stats().unwrap();
+    assert_eq!((&stats["io"]["engine"], &stats["io"]["xdp"]["mode"]), (&"xdp".into(), &mode.into()));
     for round in 0..ROUNDS {
         if round > 0 {
             server.restart().unwrap();
