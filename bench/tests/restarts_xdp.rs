@@ -13,9 +13,6 @@ use std::time::{Duration, Instant};
 /// How often the server is started, ended in order, started again and killed.
 const ROUNDS: usize = 50;
 
-/// All of it, in an unoptimised build on a busy machine.
-const TIME_MAX: Duration = Duration::from_secs(60);
-
 /// Between two questions of the neighbours.
 const PACE: Duration = Duration::from_millis(2);
 
@@ -50,7 +47,6 @@ fn restarts_disturb_nobody(mode: &str) {
     );
     assert!(pings.sent > 500 && echoes > 500, "{pings:?}, {echoes}");
     assert_eq!((pings.lost, segments_again), (0, 0));
-    assert!(started.elapsed() < TIME_MAX, "{:?}", started.elapsed());
 }
 
 /// Expect: with the program behind the kernel's buffers.

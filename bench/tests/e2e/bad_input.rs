@@ -145,7 +145,8 @@ fn an_unknown_op_is_dropped() {
 fn an_unknown_version_gets_one_error_that_names_the_versions() {
     let mut scene = Scene::new(&[]);
     let (mut user, peer) = scene.join(1);
-    let versions = [0, 2, 3, 64, 127];
+    // Above 15 and at 0 a server may leave it unanswered.
+    let versions = [2, 3, 15];
     for version in versions {
         for count in [1, FRAMES_PER_DATAGRAM_MAX] {
             let mut frames: Vec<Frame> = (0..count).map(|_| user.shake()).collect();

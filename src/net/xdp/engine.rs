@@ -141,6 +141,7 @@ impl XdpEngine {
     /// Looks at a frame: an arrival, or dropped and counted.
     fn take(&mut self, queue: usize, frame: Packet) {
         let counted = match headers::parse(&frame) {
+            Ok(Parsed { payload, .. }) if payload.len() > DATAGRAM_BYTES_MAX => &mut self.counters.truncated,
             Ok(Parsed { ends, payload }) => match self.path(&ends) {
                 Some(path) => {
                     self.arrivals.push(Arrival { frame, payload, path, queue });

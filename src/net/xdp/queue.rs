@@ -13,6 +13,8 @@ use arrayvec::ArrayVec;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 use xdp::slab::{HeapSlab, Slab};
 use xdp::socket::{SocketError, XdpSocket, XdpSocketBuilder};
 use xdp::umem::{FrameSize, UmemCfgBuilder};
@@ -35,6 +37,10 @@ const XDP_MAX_TX_SKB_BUDGET: i32 = 9;
 
 /// Frames that one system call sends where that option is known; without it the kernel's 32.
 const SEND_BUDGET: i32 = 256;
+
+/// How long a queue that is taken is asked for, and how often.
+const TAKEN_MAX: Duration = Duration::from_secs(1);
+const TAKEN_AGAIN: Duration = Duration::from_millis(20);
 
 /// System calls that one [`QueueSocket::send`] makes while the kernel says that there is more to do.
 const KICKS_MAX: usize = 64;
@@ -127,11 +133,24 @@ unsafe impl Send for QueueSocket {}
 impl QueueSocket {
     /// Opens a socket on a queue of an interface and gives the kernel frames to receive into. `copying` is what to
     /// insist on: without it the kernel copies only where the driver cannot do without.
+    ///
+    /// The kernel lets go of a queue some time after the socket that had it is closed, so one that is taken is
+    /// asked for again for a while.
     pub(super) fn open(
         interface: u32,
         queue: u32,
         copying: Option<Copying>,
     ) -> Result<QueueSocket, XdpError> {
+        let begun = Instant::now();
+        loop {
+            match QueueSocket::open_once(interface, queue, copying) {
+                Err(XdpError::QueueTaken { .. }) if begun.elapsed() < TAKEN_MAX => sleep(TAKEN_AGAIN),
+                result => return result,
+            }
+        }
+    }
+
+    fn open_once(interface: u32, queue: u32, copying: Option<Copying>) -> Result<QueueSocket, XdpError> {
         let ring = |_| XdpError::Memory(io::ErrorKind::InvalidInput.into());
         let frames =
             UmemCfgBuilder { frame_size: FRAME_SIZE, frame_count: FRAMES, ..UmemCfgBuilder::default() };
