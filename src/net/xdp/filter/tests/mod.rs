@@ -7,8 +7,10 @@ mod cases;
 mod errors;
 mod frames;
 mod mutations;
+mod namespace;
 mod oracle;
 mod privileges;
+mod wire;
 
 use super::program::action;
 use super::{Filter, FilterDrops, FilterError, Program};
