@@ -8,6 +8,7 @@ mod errors;
 mod frames;
 mod mutations;
 mod namespace;
+mod necessity;
 mod oracle;
 mod privileges;
 mod wire;
