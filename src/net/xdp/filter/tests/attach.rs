@@ -1,9 +1,9 @@
 //! Attaching: in which mode, for how long, and what stands in its way.
 
 use super::frames::scenarios;
-use super::namespace::{NAME, in_a_namespace, index, ip, soon, veth};
+use super::namespace::{NAME, attach, in_a_namespace, index, ip, soon, veth};
 use super::program_or_skip;
-use crate::net::xdp::filter::{FilterError, Link, Mode};
+use crate::net::xdp::filter::{FilterError, Mode};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use std::os::fd::AsFd;
 use std::process::Command;
@@ -18,12 +18,12 @@ fn a_program_is_attached_as_long_as_its_link_lives() {
         let Some(program) = program_or_skip(&scenarios()[0].filter, 1) else { return };
         let Some(interface) = veth() else { return };
         for (mode, word) in [(Mode::Native, " xdp "), (Mode::Generic, " xdpgeneric ")] {
-            let link: Link = program.attach(interface, NAME, mode).unwrap();
+            let link = attach(&program, interface, mode);
             assert!(shown().contains("redpkt_filter") && shown().contains(word), "{mode:?}: {}", shown());
             let flags = fcntl(link._link.as_fd(), FcntlArg::F_GETFD).unwrap();
             assert_eq!(flags, FdFlag::FD_CLOEXEC.bits(), "an executed program would keep it attached");
             drop(link);
-            assert!(!shown().contains("xdp"), "{mode:?}: {}", shown());
+            assert!(soon(|| !shown().contains("xdp")), "{mode:?}: {}", shown());
         }
     });
 }
@@ -79,7 +79,7 @@ fn another_program_is_never_replaced() {
         let Some(second) = program_or_skip(filter, 1) else { return };
         let Some(interface) = veth() else { return };
         for mode in [Mode::Native, Mode::Generic] {
-            let _link = first.attach(interface, NAME, mode).unwrap();
+            let _link = attach(&first, interface, mode);
             let before = shown();
             for mode in [Mode::Native, Mode::Generic] {
                 let error = second.attach(interface, NAME, mode).unwrap_err();

@@ -1,6 +1,7 @@
 //! Network namespaces that are thrown away, so that no test touches an interface of the machine.
 
 use super::frames::OUR_MAC;
+use crate::net::xdp::filter::{FilterError, Link, Mode, Program};
 use nix::sched::{CloneFlags, unshare};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -45,6 +46,20 @@ pub(super) fn veth() -> Option<u32> {
     let mac = OUR_MAC.map(|byte| format!("{byte:02x}")).join(":");
     ip(&format!("link add {NAME} address {mac} type veth peer name redpkt1"))?;
     index(NAME)
+}
+
+/// Attaches to [`NAME`], if need be after an earlier link of the same test is gone: a process that another
+/// test is starting right now has our descriptors too, until it executes its program.
+pub(super) fn attach(program: &Program, interface: u32, mode: Mode) -> Link {
+    let mut result = program.attach(interface, NAME, mode);
+    soon(|| {
+        let busy = matches!(result, Err(FilterError::Busy { .. }));
+        if busy {
+            result = program.attach(interface, NAME, mode);
+        }
+        !busy
+    });
+    result.unwrap()
 }
 
 /// Waits up to 5 s for something that happens soon; whether it did.

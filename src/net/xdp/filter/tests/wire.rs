@@ -1,7 +1,7 @@
 //! Frames that really come: sent over a veth pair, through the driver, in both modes.
 
 use super::frames::scenarios;
-use super::namespace::{NAME, in_a_namespace, index, ip, soon, veth};
+use super::namespace::{NAME, attach, in_a_namespace, index, ip, soon, veth};
 use super::program_or_skip;
 use crate::net::xdp::filter::{FilterDrops, Mode};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -50,7 +50,7 @@ fn frames_through_the_driver_meet_the_same_fate() {
             scenarios().iter().flat_map(|scenario| [(scenario, Mode::Native), (scenario, Mode::Generic)])
         {
             let program = program_or_skip(&scenario.filter, 1).unwrap();
-            let _link = program.attach(interface, NAME, mode).unwrap();
+            let _link = attach(&program, interface, mode);
             let mut stranger = scenario.frame(63);
             stranger[5] ^= 1;
             let mut version_0 = scenario.frame(64);
