@@ -32,8 +32,8 @@ pub(super) struct Filter {
     pub mac: [u8; 6],
     /// Frames with this VLAN tag only, 1 to 4094; `None` is frames without any tag.
     ///
-    /// The program sees the tags that are in the frame. A card that strips tags on receipt (`ethtool -K IF
-    /// rxvlan off` stops it) hides them, as does a veth pair whose other end sends from a VLAN interface.
+    /// The program sees only the tags that are in the frame. A card that strips tags on receipt hides them, so
+    /// that frames of every VLAN look untagged: turn that off with `ethtool -K IF rxvlan off`.
     pub vlan: Option<u16>,
     /// Which datagrams in them.
     pub take: Take,

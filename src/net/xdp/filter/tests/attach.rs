@@ -1,52 +1,15 @@
-//! Attaching, in a network namespace that is thrown away: nothing here touches an interface of the machine.
+//! Attaching: in which mode, for how long, and what stands in its way.
 
 use super::frames::scenarios;
+use super::namespace::{NAME, attach, in_a_namespace, index, ip, soon, veth};
 use super::program_or_skip;
-use crate::net::xdp::filter::{FilterError, Link, Mode};
+use crate::net::xdp::filter::{FilterError, Mode};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use nix::sched::{CloneFlags, unshare};
 use std::os::fd::AsFd;
 use std::process::Command;
 
-/// Runs `check` on a thread of its own in a network namespace of its own, which goes with the thread.
-fn in_a_namespace(check: impl FnOnce() + Send) {
-    std::thread::scope(|scope| {
-        let thread = scope.spawn(|| match unshare(CloneFlags::CLONE_NEWNET) {
-            Ok(()) => check(),
-            Err(error) => eprintln!("skipped: a network namespace needs CAP_SYS_ADMIN ({error})"),
-        });
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-    });
-}
-
-/// Runs `ip` in this thread's namespace: what it printed, or `None` and the reason printed.
-fn ip(arguments: &str) -> Option<String> {
-    let output = match Command::new("ip").args(arguments.split(' ')).output() {
-        Ok(output) => output,
-        Err(error) => {
-            eprintln!("skipped: `ip` cannot be run ({error}); install iproute2");
-            return None;
-        }
-    };
-    if !output.status.success() {
-        eprintln!("skipped: `ip {arguments}`: {}", String::from_utf8_lossy(&output.stderr).trim());
-        return None;
-    }
-    Some(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
-fn index(interface: &str) -> Option<u32> {
-    ip(&format!("-o link show dev {interface}"))?.split(':').next()?.parse().ok()
-}
-
-/// A pair of interfaces, one of which is attached to.
-fn veth() -> Option<u32> {
-    ip("link add redpkt0 type veth peer name redpkt1")?;
-    index("redpkt0")
-}
-
 fn shown() -> String {
-    ip("-d link show dev redpkt0").unwrap()
+    ip(&format!("-d link show dev {NAME}")).unwrap()
 }
 
 #[test]
@@ -55,12 +18,12 @@ fn a_program_is_attached_as_long_as_its_link_lives() {
         let Some(program) = program_or_skip(&scenarios()[0].filter, 1) else { return };
         let Some(interface) = veth() else { return };
         for (mode, word) in [(Mode::Native, " xdp "), (Mode::Generic, " xdpgeneric ")] {
-            let link: Link = program.attach(interface, "redpkt0", mode).unwrap();
+            let link = attach(&program, interface, mode);
             assert!(shown().contains("redpkt_filter") && shown().contains(word), "{mode:?}: {}", shown());
             let flags = fcntl(link._link.as_fd(), FcntlArg::F_GETFD).unwrap();
             assert_eq!(flags, FdFlag::FD_CLOEXEC.bits(), "an executed program would keep it attached");
             drop(link);
-            assert!(!shown().contains("xdp"), "{mode:?}: {}", shown());
+            assert!(soon(|| !shown().contains("xdp")), "{mode:?}: {}", shown());
         }
     });
 }
@@ -70,9 +33,40 @@ fn the_link_keeps_the_program_when_its_owner_is_gone() {
     in_a_namespace(|| {
         let Some(program) = program_or_skip(&scenarios()[0].filter, 1) else { return };
         let Some(interface) = veth() else { return };
-        let _link = program.attach(interface, "redpkt0", Mode::Generic).unwrap();
+        let _link = program.attach(interface, NAME, Mode::Generic).unwrap();
         drop(program);
         assert!(shown().contains("redpkt_filter"), "{}", shown());
+    });
+}
+
+/// Tells the process that the next test starts that it is meant.
+const ATTACH_AND_WAIT: &str = "REDPKT_TEST_ATTACH_AND_WAIT";
+
+/// Expect: kill -9 leaves nothing attached.
+#[test]
+fn a_killed_process_leaves_no_program_behind() {
+    if std::env::var_os(ATTACH_AND_WAIT).is_some() {
+        let program = program_or_skip(&scenarios()[0].filter, 1).unwrap();
+        let _link = program.attach(index(NAME).unwrap(), NAME, Mode::Generic).unwrap();
+        loop {
+            std::thread::park();
+        }
+    }
+    in_a_namespace(|| {
+        if program_or_skip(&scenarios()[0].filter, 1).is_none() || veth().is_none() {
+            return;
+        }
+        let test = "net::xdp::filter::tests::attach::a_killed_process_leaves_no_program_behind";
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args([test, "--exact"])
+            .env(ATTACH_AND_WAIT, "1")
+            .spawn()
+            .unwrap();
+        let attached = soon(|| shown().contains("redpkt_filter"));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(attached, "the other process did not attach");
+        assert!(soon(|| !shown().contains("xdp")), "{}", shown());
     });
 }
 
@@ -85,10 +79,10 @@ fn another_program_is_never_replaced() {
         let Some(second) = program_or_skip(filter, 1) else { return };
         let Some(interface) = veth() else { return };
         for mode in [Mode::Native, Mode::Generic] {
-            let _link = first.attach(interface, "redpkt0", mode).unwrap();
+            let _link = attach(&first, interface, mode);
             let before = shown();
             for mode in [Mode::Native, Mode::Generic] {
-                let error = second.attach(interface, "redpkt0", mode).unwrap_err();
+                let error = second.attach(interface, NAME, mode).unwrap_err();
                 assert!(matches!(error, FilterError::Busy { .. }), "{error}");
                 assert!(error.to_string().contains("`ip link show dev redpkt0`"), "{error}");
             }
@@ -116,7 +110,7 @@ fn an_mtu_too_big_for_native_mode_says_so() {
         if ip("link set redpkt0 mtu 9000").is_none() || ip("link set redpkt1 mtu 9000").is_none() {
             return;
         }
-        let error = program.attach(interface, "redpkt0", Mode::Native).unwrap_err();
+        let error = program.attach(interface, NAME, Mode::Native).unwrap_err();
         assert!(matches!(error, FilterError::NotOffered { .. }), "{error}");
         assert!(error.to_string().contains("lower the MTU"), "{error}");
     });

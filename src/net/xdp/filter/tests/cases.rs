@@ -2,6 +2,7 @@
 
 use super::Verdict::{self, DroppedLength, DroppedVersion, Passed, Taken};
 use super::frames::{OUR_MAC, Scenario, VLAN, scenarios, tag};
+use super::namespace::soon;
 use super::{Kernel, oracle, program_or_skip, xdp_socket};
 use crate::net::xdp::bpf;
 use std::net::IpAddr;
@@ -260,7 +261,7 @@ fn a_queue_without_a_socket_leaves_its_datagrams_to_the_kernel() {
     program.set_socket(0, socket.as_fd()).unwrap();
     assert_eq!(super::verdict(&program, &frame), Taken);
     drop(socket);
-    assert_eq!(super::verdict(&program, &frame), Passed, "the socket was closed");
+    assert!(soon(|| super::verdict(&program, &frame) == Passed), "the socket was closed");
 }
 
 /// Run by hand to see the cost of one frame:
@@ -283,10 +284,7 @@ fn cost_of_one_frame() {
             ("other MAC", other),
         ] {
             let run = bpf::test_run(kernel.program.program.as_fd(), &frame, 100_000).unwrap();
-            println!(
-                "{:>4} ns {what}, vlan {:?}, to {}, {:?}",
-                run.ns, scenario.filter.vlan, scenario.to, scenario.filter.take
-            );
+            println!("{:>4} ns {what}, to {}, VLAN {:?}", run.ns, scenario.to, scenario.filter.vlan);
         }
     }
 }

@@ -7,8 +7,11 @@ mod cases;
 mod errors;
 mod frames;
 mod mutations;
+mod namespace;
+mod necessity;
 mod oracle;
 mod privileges;
+mod wire;
 
 use super::program::action;
 use super::{Filter, FilterDrops, FilterError, Program};

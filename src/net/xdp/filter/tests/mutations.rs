@@ -46,16 +46,9 @@ fn mutate(frame: &mut Vec<u8>, mutation: &Mutation) {
 
 /// The scenarios with their programs; none without privilege.
 static LOADED: LazyLock<Vec<(Scenario, Kernel)>> = LazyLock::new(|| {
-    scenarios()
-        .into_iter()
-        .map_while(|scenario| Some((Kernel::load(&scenario.filter)?, scenario)))
-        .map(swap)
-        .collect()
+    let loaded = |scenario: Scenario| Kernel::load(&scenario.filter).map(|kernel| (scenario, kernel));
+    scenarios().into_iter().map_while(loaded).collect()
 });
-
-fn swap((kernel, scenario): (Kernel, Scenario)) -> (Scenario, Kernel) {
-    (scenario, kernel)
-}
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
