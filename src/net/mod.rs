@@ -132,7 +132,7 @@ pub struct Counters {
     pub send_timeout: u64,
     /// Dropped by the program at the interface: no whole number of frames.
     pub length: u64,
-    /// Dropped by the program at the interface: no version or direction that can be ours.
+    /// Dropped by the program at the interface: no version that is or may be one day.
     pub version: u64,
     /// Dropped: headers that contradict each other.
     pub malformed: u64,

@@ -2,13 +2,19 @@
 
 use super::engine::{Attached, XdpEngine};
 use super::error::XdpError;
-use super::filter::{Filter, Mode, Program, Take};
+use super::filter::{Filter, FilterError, Link, Mode, Program, Take};
 use super::interface::Interface;
 use super::queue::{Copying, QueueSocket};
 use crate::net::{BindError, BindOptions, MmsgEngine, bind};
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// How long an interface with another program is asked, and how often.
+const BUSY_MAX: Duration = Duration::from_millis(300);
+const BUSY_AGAIN: Duration = Duration::from_millis(10);
 
 /// Where the program runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,7 +102,7 @@ pub fn bind_xdp(
 
 /// A program in its place, with a socket for each queue.
 struct Opened {
-    link: super::filter::Link,
+    link: Link,
     program: Program,
     queues: Vec<QueueSocket>,
 }
@@ -106,7 +112,7 @@ fn open(interface: &Interface, mode: Mode, filter: &Filter) -> Result<Opened, Xd
     // A driver's own memory cannot be shared with a program that runs behind the driver.
     let copying = (mode == Mode::Generic).then_some(Copying::Copy);
     // First the place, so that a driver that has none says so before memory is taken.
-    let link = program.attach(interface.index, &interface.name, mode)?;
+    let link = attach(&program, interface, mode)?;
     let open = |queue| {
         let socket = QueueSocket::open(interface.index, queue, copying)?;
         program.set_socket(queue, socket.socket_fd())?;
@@ -114,6 +120,18 @@ fn open(interface: &Interface, mode: Mode, filter: &Filter) -> Result<Opened, Xd
     };
     let queues: Result<Vec<QueueSocket>, XdpError> = (0..interface.queues).map(open).collect();
     Ok(Opened { link, queues: queues?, program })
+}
+
+/// Puts the program in its place. A child that is just being made holds its parent's descriptors until it runs
+/// its own program, and so an earlier one of ours may still be there for a moment.
+fn attach(program: &Program, interface: &Interface, mode: Mode) -> Result<Link, XdpError> {
+    let begun = Instant::now();
+    loop {
+        match program.attach(interface.index, &interface.name, mode) {
+            Err(FilterError::Busy { .. }) if begun.elapsed() < BUSY_MAX => sleep(BUSY_AGAIN),
+            result => return Ok(result?),
+        }
+    }
 }
 
 fn engines(

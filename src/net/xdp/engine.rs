@@ -141,7 +141,6 @@ impl XdpEngine {
     /// Looks at a frame: an arrival, or dropped and counted.
     fn take(&mut self, queue: usize, frame: Packet) {
         let counted = match headers::parse(&frame) {
-            Ok(Parsed { payload, .. }) if payload.len() > DATAGRAM_BYTES_MAX => &mut self.counters.truncated,
             Ok(Parsed { ends, payload }) => match self.path(&ends) {
                 Some(path) => {
                     self.arrivals.push(Arrival { frame, payload, path, queue });
@@ -303,6 +302,7 @@ impl Engine for XdpEngine {
         if self.counts_for_program {
             let dropped = self.attached.program.dropped();
             counters.length += dropped.length;
+            counters.truncated += dropped.too_long;
             counters.version += dropped.version;
         }
         counters

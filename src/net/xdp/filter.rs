@@ -67,9 +67,11 @@ pub enum Mode {
 /// What the program dropped, since it was loaded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct FilterDrops {
-    /// No length of the protocol, or not as long as it says.
+    /// No whole number of frames, or not as long as it says.
     pub length: u64,
-    /// Version 0 or above [`VERSION_PASSED_MAX`], or sent by our own side.
+    /// More frames than a datagram may have, or that and some more.
+    pub too_long: u64,
+    /// Version 0 or above [`VERSION_PASSED_MAX`].
     pub version: u64,
 }
 
@@ -77,6 +79,7 @@ pub(super) struct FilterDrops {
 #[derive(Clone, Copy)]
 enum Counter {
     Length,
+    TooLong,
     Version,
 }
 
@@ -138,6 +141,7 @@ impl Program {
     pub fn dropped(&self) -> FilterDrops {
         FilterDrops {
             length: self.drops.sum(Counter::Length as usize),
+            too_long: self.drops.sum(Counter::TooLong as usize),
             version: self.drops.sum(Counter::Version as usize),
         }
     }

@@ -9,7 +9,7 @@ use super::super::assembler::{Assembler, Condition, Instruction, Label, Register
 use super::{Counter, Filter, Take, VERSION_PASSED_MAX};
 use Condition::{Greater, NotEqual};
 use Register::{Frame, R0, R1, R2, R3, R4, R5};
-use redpkt_proto::limits::{FRAME_BYTES, FRAMES_PER_DATAGRAM_MAX};
+use redpkt_proto::limits::{DATAGRAM_BYTES_MAX, FRAME_BYTES, FRAMES_PER_DATAGRAM_MAX};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::RawFd;
 
@@ -52,10 +52,10 @@ const IPV6_VERSION: u32 = 0x60;
 const IPV6_VERSION_MASK: u32 = 0xf0;
 const PROTOCOL_UDP: u32 = 17;
 
-/// The byte of a datagram's first frame that has its version and direction.
+/// The byte of a datagram's first frame that has its version, and the direction in another bit.
 const VERSION_AT: i16 = 12;
+const VERSION_MASK: u32 = 0x7f;
 const VERSION_MIN: u32 = 1;
-const DIRECTION_BIT: u32 = 0x80;
 
 /// The program of `filter`, with its maps: sockets by queue, and counters in `counter_lines` lines (a power
 /// of two, so that every queue has one). `filter` has been checked.
@@ -70,7 +70,7 @@ pub(super) fn program(
     let candidates = Candidate::all(&filter.take);
     let (ipv4, ipv6): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|candidate| candidate.ipv4);
     writer.network(&ipv4, &ipv6);
-    writer.datagram(matches!(filter.take, Take::To(_)));
+    writer.datagram();
     writer.take(sockets);
     writer.longer_datagrams();
     writer.pass_and_drop(counters, counter_lines);
@@ -180,6 +180,7 @@ struct Writer {
     version: Label,
     pass: Label,
     drop_length: Label,
+    drop_too_long: Label,
     drop_version: Label,
 }
 
@@ -188,9 +189,9 @@ impl Writer {
         let mut code = Assembler::default();
         let mut label = || code.label();
         let (longer, version, pass) = (label(), label(), label());
-        let (drop_length, drop_version) = (label(), label());
+        let (drop_length, drop_too_long, drop_version) = (label(), label(), label());
         let network_at = ETHERNET_BYTES + if filter.vlan.is_some() { VLAN_TAG_BYTES } else { 0 };
-        Writer { code, network_at, longer, version, pass, drop_length, drop_version }
+        Writer { code, network_at, longer, version, pass, drop_length, drop_too_long, drop_version }
     }
 
     /// Goes to `otherwise` unless the field has its value.
@@ -270,15 +271,16 @@ impl Writer {
         self.code.place(found);
     }
 
-    /// A length that a datagram may have and this frame holds, then a version and direction for us.
-    fn datagram(&mut self, server: bool) {
+    /// A length that a datagram may have and this frame holds, then a version that is or may be one day. The
+    /// direction is the engine's to look at.
+    fn datagram(&mut self) {
         self.code.load(Size::Half, R4, R2, self.udp_at() + 4);
         self.length(1, self.longer);
         self.code.place(self.version);
-        let first = VERSION_MIN | if server { 0 } else { DIRECTION_BIT };
         self.code.load(Size::Byte, R4, R2, self.udp_at() + UDP_BYTES + VERSION_AT);
+        self.code.and(R4, VERSION_MASK);
         // A byte below wraps around and is above.
-        self.code.add(R4, -first.cast_signed());
+        self.code.add(R4, -VERSION_MIN.cast_signed());
         self.code.jump_if(R4, Greater, u32::from(VERSION_PASSED_MAX) - VERSION_MIN, self.drop_version);
     }
 
@@ -291,6 +293,13 @@ impl Writer {
             self.code.jump(self.version);
             self.code.place(other);
         }
+        // Byte by byte, because the field's bytes are not in the processor's order.
+        let [high, low] = ((UDP_BYTES as usize + DATAGRAM_BYTES_MAX) as u16).to_be_bytes().map(u32::from);
+        self.code.load(Size::Byte, R4, R2, self.udp_at() + 4);
+        self.code.jump_if(R4, Greater, high, self.drop_too_long);
+        self.code.jump_if(R4, NotEqual, high, self.drop_length);
+        self.code.load(Size::Byte, R4, R2, self.udp_at() + 5);
+        self.code.jump_if(R4, Greater, low, self.drop_too_long);
         self.code.jump(self.drop_length);
     }
 
@@ -321,7 +330,11 @@ impl Writer {
         code.set(R0, action::PASS.cast_signed());
         code.exit();
 
-        for (counter, label) in [(Counter::Length, self.drop_length), (Counter::Version, self.drop_version)] {
+        for (counter, label) in [
+            (Counter::Length, self.drop_length),
+            (Counter::TooLong, self.drop_too_long),
+            (Counter::Version, self.drop_version),
+        ] {
             let end = code.label();
             code.place(label);
             code.load(Size::Word, R4, R1, context::RX_QUEUE_INDEX);

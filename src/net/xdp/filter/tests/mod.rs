@@ -24,6 +24,7 @@ enum Verdict {
     Passed,
     Taken,
     DroppedLength,
+    DroppedTooLong,
     DroppedVersion,
 }
 
@@ -53,12 +54,13 @@ fn verdict(program: &Program, frame: &[u8]) -> Verdict {
     let run = bpf::test_run(program.program.as_fd(), frame, 1).expect("the program runs");
     let after = program.dropped();
     let counted =
-        FilterDrops { length: after.length - before.length, version: after.version - before.version };
+        [after.length - before.length, after.too_long - before.too_long, after.version - before.version];
     match (run.action, counted) {
-        (action::PASS, FilterDrops { length: 0, version: 0 }) => Verdict::Passed,
-        (action::REDIRECT, FilterDrops { length: 0, version: 0 }) => Verdict::Taken,
-        (action::DROP, FilterDrops { length: 1, version: 0 }) => Verdict::DroppedLength,
-        (action::DROP, FilterDrops { length: 0, version: 1 }) => Verdict::DroppedVersion,
+        (action::PASS, [0, 0, 0]) => Verdict::Passed,
+        (action::REDIRECT, [0, 0, 0]) => Verdict::Taken,
+        (action::DROP, [1, 0, 0]) => Verdict::DroppedLength,
+        (action::DROP, [0, 1, 0]) => Verdict::DroppedTooLong,
+        (action::DROP, [0, 0, 1]) => Verdict::DroppedVersion,
         other => panic!("{other:?}"),
     }
 }

@@ -11,12 +11,13 @@ pub(super) fn verdict(filter: &Filter, frame: &[u8]) -> Verdict {
         return Verdict::Passed;
     }
     let Some(bytes) = usize::from(found.udp_length).checked_sub(8) else { return Verdict::DroppedLength };
-    if bytes == 0 || bytes % 64 != 0 || bytes > 18 * 64 || bytes > found.payload.len() {
+    if bytes > 18 * 64 {
+        return Verdict::DroppedTooLong;
+    }
+    if bytes == 0 || bytes % 64 != 0 || bytes > found.payload.len() {
         return Verdict::DroppedLength;
     }
-    let (from_server, version) = (found.payload[12] >= 128, found.payload[12] % 128);
-    let want_from_server = matches!(filter.take, Take::From { .. });
-    if from_server != want_from_server || !(1..=15).contains(&version) {
+    if !(1..=15).contains(&(found.payload[12] % 128)) {
         return Verdict::DroppedVersion;
     }
     Verdict::Taken
