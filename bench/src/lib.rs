@@ -10,6 +10,7 @@ pub mod child;
 pub mod crash;
 pub mod demo;
 pub mod echo;
+pub mod engines;
 pub mod floor;
 pub mod hot;
 pub mod http;
@@ -44,6 +45,8 @@ enum Command {
     Knee(knee::KneeArgs),
     /// What the server costs beside a bare echo with the same I/O
     Floor(floor::FloorArgs),
+    /// What the server costs on AF_XDP beside recvmmsg and sendmmsg, over a wire of its own
+    Engines(engines::EnginesArgs),
     /// The highest rate of durable opens
     Opens(opens::OpensArgs),
     /// A server that is killed again and again, and both sides' money afterwards
@@ -75,6 +78,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Demo(args) => demo::run(&args).map(done),
         Command::Knee(args) => knee::run(&args).map(done),
         Command::Floor(args) => floor::run(&args).map(done),
+        Command::Engines(args) => engines::run(&args).map(done),
         Command::Opens(args) => opens::run(&args).map(done),
         Command::Crash(args) => crash::run(&args).map(done),
         Command::Hot(args) => hot::run(&args).map(done),

@@ -76,7 +76,13 @@ struct CreateMap {
     name: [u8; NAME_BYTES],
 }
 
-fn create_map(map_type: u32, name: &str, value_bytes: usize, entries: u32, flags: u32) -> io::Result<OwnedFd> {
+fn create_map(
+    map_type: u32,
+    name: &str,
+    value_bytes: usize,
+    entries: u32,
+    flags: u32,
+) -> io::Result<OwnedFd> {
     let mut attributes = CreateMap {
         map_type,
         key_bytes: size_of::<u32>() as u32,
@@ -212,7 +218,9 @@ impl LoadError {
 pub(super) fn load_xdp_program(name: &str, code: &[Instruction]) -> Result<OwnedFd, LoadError> {
     match load(name, code, &mut []) {
         Ok(program) => Ok(program),
-        Err(error) if error.raw_os_error() == Some(libc::EPERM) => Err(LoadError { error, log: String::new() }),
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => {
+            Err(LoadError { error, log: String::new() })
+        }
         Err(_) => {
             let mut log = vec![0; LOG_BYTES];
             load(name, code, &mut log).map_err(|error| {

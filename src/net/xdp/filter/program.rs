@@ -59,7 +59,12 @@ const DIRECTION_BIT: u32 = 0x80;
 
 /// The program of `filter`, with its maps: sockets by queue, and counters in `counter_lines` lines (a power
 /// of two, so that every queue has one). `filter` has been checked.
-pub(super) fn program(filter: &Filter, sockets: RawFd, counters: RawFd, counter_lines: u32) -> Vec<Instruction> {
+pub(super) fn program(
+    filter: &Filter,
+    sockets: RawFd,
+    counters: RawFd,
+    counter_lines: u32,
+) -> Vec<Instruction> {
     let mut writer = Writer::new(filter);
     writer.ethernet(filter);
     let candidates = Candidate::all(&filter.take);
