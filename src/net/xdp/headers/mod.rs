@@ -2,6 +2,10 @@
 //!
 //! Ethernet II, at most one IEEE 802.1Q tag, IPv4 without options or IPv6 without extension headers, UDP:
 //! what the filter in the kernel lets through. Anything else is malformed here.
+//!
+//! Measured with datagrams of 64 bytes in the cache, on one core of an AMD EPYC (2 virtual cores, the other
+//! one busy): [`parse`] 13 to 17 ns, [`reply`] 10 to 14 ns, [`write`] 10 to 22 ns. Of these the sum of the
+//! payload is 3 ns.
 
 mod checksum;
 mod layout;
@@ -13,7 +17,8 @@ use layout::{Ethernet, Ipv4, Ipv6, Tag, Udp, UdpIpv4, UdpIpv6};
 use redpkt_proto::Path;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
-use zerocopy::{FromBytes, IntoBytes};
+use zerocopy::big_endian::U16;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// Routers that a datagram of ours may pass: what RFC 1700 recommends and Linux does.
 const HOPS: u8 = 64;
@@ -130,7 +135,7 @@ fn parse_ipv4(bytes: &[u8]) -> Result<Found<'_>, Malformed> {
         return Err(Malformed::Headers);
     }
     let payload_bytes = payload_bytes(udp, content)?;
-    let pseudo = pseudo_header(ip.addresses.as_flattened(), udp);
+    let pseudo = pseudo_header(Sum::ZERO.add(ip.addresses.as_flattened()), udp.bytes.get());
     let absent = udp.checksum == [0; 2];
     if !Sum::ZERO.add(ip.as_bytes()).is_right() || !(absent || is_sound(udp, pseudo, content)) {
         return Err(Malformed::Checksum);
@@ -150,7 +155,7 @@ fn parse_ipv6(bytes: &[u8]) -> Result<Found<'_>, Malformed> {
         return Err(Malformed::Headers);
     }
     let payload_bytes = payload_bytes(udp, content)?;
-    let pseudo = pseudo_header(ip.addresses.as_flattened(), udp);
+    let pseudo = pseudo_header(Sum::ZERO.add(ip.addresses.as_flattened()), udp.bytes.get());
     if udp.checksum == [0; 2] || !is_sound(udp, pseudo, content) {
         return Err(Malformed::Checksum);
     }
@@ -174,14 +179,14 @@ fn is_sound(udp: &Udp, pseudo: Sum, content: &[u8]) -> bool {
 
 /// The sum of the pseudo header: both addresses, protocol, and UDP length (RFC 768, RFC 8200 §8.1).
 #[inline]
-fn pseudo_header(addresses: &[u8], udp: &Udp) -> Sum {
-    Sum::ZERO.add(addresses).add_number(u16::from(layout::UDP)).add_number(udp.bytes.get())
+fn pseudo_header(addresses: Sum, udp_bytes: u16) -> Sum {
+    addresses.add_number(u16::from(layout::UDP)).add_number(udp_bytes)
 }
 
 #[inline]
 fn split<T>(bytes: &[u8]) -> Result<(&T, &[u8]), Malformed>
 where
-    T: FromBytes + zerocopy::KnownLayout + zerocopy::Immutable + zerocopy::Unaligned,
+    T: FromBytes + KnownLayout + Immutable + Unaligned,
 {
     T::ref_from_prefix(bytes).map_err(|_| Malformed::Headers)
 }
@@ -195,7 +200,7 @@ where
 pub(super) fn reply(frame: &mut [u8], payload: &Range<usize>, payload_bytes: usize) -> usize {
     let frame_bytes = payload.start + payload_bytes;
     let (ethernet, mut rest) = split_mut::<Ethernet>(&mut frame[..frame_bytes]);
-    ethernet.macs.swap(0, 1);
+    ethernet.macs = swapped(ethernet.macs);
     let mut kind = ethernet.kind.get();
     if kind == layout::kind::TAG {
         let (tag, untagged) = split_mut::<Tag>(rest);
@@ -203,14 +208,10 @@ pub(super) fn reply(frame: &mut [u8], payload: &Range<usize>, payload_bytes: usi
     }
     if kind == layout::kind::IPV4 {
         let (headers, payload) = split_mut::<UdpIpv4>(rest);
-        headers.ip.addresses.swap(0, 1);
-        headers.udp.ports.swap(0, 1);
-        headers.finish(payload);
+        headers.fill(swapped(headers.ip.addresses), swapped(headers.udp.ports), payload);
     } else {
         let (headers, payload) = split_mut::<UdpIpv6>(rest);
-        headers.ip.addresses.swap(0, 1);
-        headers.udp.ports.swap(0, 1);
-        headers.finish(payload);
+        headers.fill(swapped(headers.ip.addresses), swapped(headers.udp.ports), payload);
     }
     frame_bytes
 }
@@ -247,73 +248,89 @@ pub(super) fn write(frame: &mut [u8], ends: &Ends, payload_bytes: usize) -> usiz
     let ports = [ends.our.1.into(), ends.their.1.into()];
     if let Some(addresses) = ipv4 {
         let (headers, payload) = split_mut::<UdpIpv4>(rest);
-        headers.ip.addresses = addresses;
-        headers.udp.ports = ports;
-        headers.finish(payload);
+        headers.fill(addresses, ports, payload);
     } else {
         let (headers, payload) = split_mut::<UdpIpv6>(rest);
-        headers.ip.addresses = [ends.our.0, ends.their.0];
-        headers.udp.ports = ports;
-        headers.finish(payload);
+        headers.fill([ends.our.0, ends.their.0], ports, payload);
     }
     frame_bytes
 }
 
+// What is written is summed from the values, never read back from the frame: a load that spans several
+// stores just made waits until they have left the core, which cost 8 ns a datagram.
+
 impl UdpIpv4 {
-    /// Writes all but addresses and ports, for this payload.
-    #[inline]
-    fn finish(&mut self, payload: &[u8]) {
-        self.ip = Ipv4 {
-            version_and_words: layout::VERSION_4_WORDS_5,
-            traffic_class: 0,
-            bytes: field(size_of::<UdpIpv4>() + payload.len()),
-            // It tells fragments apart, and there are none (RFC 6864 §4.1).
-            identification: 0.into(),
-            fragment: layout::DO_NOT_FRAGMENT.into(),
-            time_to_live: HOPS,
-            protocol: layout::UDP,
-            checksum: [0; 2],
-            addresses: self.ip.addresses,
-        };
-        self.ip.checksum = Sum::ZERO.add(self.ip.as_bytes()).checksum();
-        self.udp.finish(self.ip.addresses.as_flattened(), payload);
+    /// Makes these the headers between these ends, from and to, in front of this payload.
+    #[inline(always)]
+    fn fill(&mut self, addresses: [[u8; 4]; 2], ports: [U16; 2], payload: &[u8]) {
+        let bytes = length(size_of::<UdpIpv4>() + payload.len());
+        let address_sum = Sum::ZERO.add(&addresses[0]).add(&addresses[1]);
+        let sum = address_sum
+            .add_number(u16::from_be_bytes([layout::VERSION_4_WORDS_5, 0]))
+            .add_number(bytes)
+            .add_number(layout::DO_NOT_FRAGMENT)
+            .add_number(u16::from_be_bytes([HOPS, layout::UDP]));
+        self.ip.version_and_words = layout::VERSION_4_WORDS_5;
+        self.ip.traffic_class = 0;
+        self.ip.bytes = bytes.into();
+        // It tells fragments apart, and there are none (RFC 6864 §4.1).
+        self.ip.identification = 0.into();
+        self.ip.fragment = layout::DO_NOT_FRAGMENT.into();
+        self.ip.time_to_live = HOPS;
+        self.ip.protocol = layout::UDP;
+        self.ip.checksum = sum.checksum();
+        self.ip.addresses = addresses;
+        self.udp.fill(address_sum, ports, payload);
     }
 }
 
 impl UdpIpv6 {
-    /// Writes all but addresses and ports, for this payload.
-    #[inline]
-    fn finish(&mut self, payload: &[u8]) {
+    /// Makes these the headers between these ends, from and to, in front of this payload.
+    #[inline(always)]
+    fn fill(&mut self, addresses: [[u8; 16]; 2], ports: [U16; 2], payload: &[u8]) {
         self.ip.version_and_flow = layout::VERSION_6.into();
-        self.ip.bytes = field(size_of::<Udp>() + payload.len());
+        self.ip.bytes = length(size_of::<Udp>() + payload.len()).into();
         self.ip.protocol = layout::UDP;
         self.ip.hop_limit = HOPS;
-        self.udp.finish(self.ip.addresses.as_flattened(), payload);
+        self.ip.addresses = addresses;
+        self.udp.fill(Sum::ZERO.add(&addresses[0]).add(&addresses[1]), ports, payload);
     }
 }
 
 impl Udp {
-    /// Writes length and checksum, with both IP addresses and the payload.
-    #[inline]
-    fn finish(&mut self, addresses: &[u8], payload: &[u8]) {
-        self.bytes = field(size_of::<Udp>() + payload.len());
-        self.checksum = [0; 2];
-        let sum = pseudo_header(addresses, self).add(self.as_bytes()).add(payload).checksum();
-        // 0 says that there is no checksum, and 0xffff is the same number in ones' complement.
+    /// Makes this the header between these ports, from and to, whose IP addresses have this sum.
+    #[inline(always)]
+    fn fill(&mut self, addresses: Sum, ports: [U16; 2], payload: &[u8]) {
+        let bytes = length(size_of::<Udp>() + payload.len());
+        let sum = pseudo_header(addresses, bytes)
+            .add_number(ports[0].get())
+            .add_number(ports[1].get())
+            .add_number(bytes)
+            .add(payload)
+            .checksum();
+        self.ports = ports;
+        self.bytes = bytes.into();
+        // 0 would say that there is no checksum; 0xffff is the same number in ones' complement.
         self.checksum = if sum == [0; 2] { [0xff; 2] } else { sum };
     }
 }
 
-/// A length in its field.
+/// Them and us instead of us and them.
 #[inline]
-fn field(bytes: usize) -> zerocopy::big_endian::U16 {
-    u16::try_from(bytes).expect("a datagram is shorter than 64 KiB").into()
+fn swapped<T>([from, to]: [T; 2]) -> [T; 2] {
+    [to, from]
+}
+
+/// A length as its field's number.
+#[inline]
+fn length(bytes: usize) -> u16 {
+    u16::try_from(bytes).expect("a datagram is shorter than 64 KiB")
 }
 
 #[inline]
 fn split_mut<T>(bytes: &mut [u8]) -> (&mut T, &mut [u8])
 where
-    T: FromBytes + IntoBytes + zerocopy::KnownLayout + zerocopy::Unaligned,
+    T: FromBytes + IntoBytes + KnownLayout + Unaligned,
 {
     T::mut_from_prefix(bytes).map_err(drop).expect("the frame has room for its headers")
 }

@@ -267,8 +267,11 @@ proptest! {
         let parsed = parse(&frame).unwrap();
         // Expect: the same on the way back, whose sum has the same parts.
         let length = reply(&mut frame, &parsed.payload, payload.len());
-        prop_assert_eq!(&frame[at], &[0xff, 0xff]);
+        prop_assert_eq!(&frame[at.clone()], &[0xff, 0xff]);
         prop_assert_eq!(sent(&frame[..length]), (reversed(&ends), payload.clone()));
+        // Expect: as 0 it is absent, not right, though the sum is.
+        frame[at].fill(0);
+        prop_assert_eq!(parse(&frame).is_ok(), is_ipv4(&ends));
     }
 
     #[test]
