@@ -42,7 +42,7 @@ mod syscall;
 #[cfg(test)]
 mod tests;
 pub mod waker;
-mod xdp;
+pub mod xdp;
 
 pub use bind::{BindError, BindOptions, bind};
 pub use handover::{Handover, RingFull, mesh};

@@ -1,0 +1,5 @@
+//! Placeholder.
+/// x
+#[derive(Debug, thiserror::Error)]
+#[error("x")]
+pub struct FilterError;

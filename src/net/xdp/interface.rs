@@ -1,0 +1,151 @@
+//! What the kernel says of a network interface.
+
+use super::error::XdpError;
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::if_nametoindex;
+use std::io;
+use std::net::{IpAddr, Ipv6Addr, UdpSocket};
+use std::os::fd::AsRawFd;
+
+/// `ETHTOOL_GDRVINFO` and `ETHTOOL_GCHANNELS` (linux/ethtool.h).
+const ETHTOOL_GDRVINFO: u32 = 0x03;
+const ETHTOOL_GCHANNELS: u32 = 0x3c;
+
+/// Receive queues of one interface that are asked for at the most: as many bits as a path's name has.
+pub const QUEUES_MAX: u32 = 256;
+
+/// A network interface, as it was when it was read.
+#[derive(Clone, Debug)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub index: u32,
+    /// Its hardware address.
+    pub mac: [u8; 6],
+    /// Its own addresses.
+    pub addresses: Vec<IpAddr>,
+    /// Its driver's name; empty if it does not say.
+    pub driver: String,
+    /// Receive queues in use.
+    pub queues: u32,
+}
+
+impl Interface {
+    /// Reads what there is to know about the interface with this name.
+    pub fn read(name: &str) -> Result<Interface, XdpError> {
+        let read =
+            |what| move |error: nix::Error| XdpError::Read { name: name.into(), what, error: error.into() };
+        let all: Vec<_> = getifaddrs().map_err(read("addresses"))?.collect();
+        let index = if_nametoindex(name).map_err(|_| {
+            let mut others: Vec<&str> = all.iter().map(|each| each.interface_name.as_str()).collect();
+            others.sort_unstable();
+            others.dedup();
+            XdpError::NoSuchInterface { name: name.into(), others: others.join(", ") }
+        })?;
+        let own =
+            || all.iter().filter(|each| each.interface_name == name).filter_map(|each| each.address.as_ref());
+        let mac = own().find_map(|address| address.as_link_addr()?.addr()).unwrap_or_default();
+        if mac == [0; 6] {
+            return Err(XdpError::NotEthernet { name: name.into() });
+        }
+        let ip = |address: &nix::sys::socket::SockaddrStorage| {
+            let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+            v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+        };
+        Ok(Interface {
+            index,
+            mac,
+            addresses: own().filter_map(ip).collect(),
+            driver: driver(name).unwrap_or_default(),
+            queues: queues(name).map_err(|error| XdpError::Read {
+                name: name.into(),
+                what: "queues",
+                error,
+            })?,
+            name: name.into(),
+        })
+    }
+
+    /// The scope that a path's form of this address carries: the interface's number for a link-local one.
+    pub(super) fn scope(&self, ip: Ipv6Addr) -> u32 {
+        if ip.is_unicast_link_local() { self.index } else { 0 }
+    }
+}
+
+/// `struct ethtool_channels`.
+#[repr(C)]
+#[derive(Default)]
+struct Channels {
+    command: u32,
+    rx_max: u32,
+    tx_max: u32,
+    other_max: u32,
+    combined_max: u32,
+    rx: u32,
+    tx: u32,
+    other: u32,
+    combined: u32,
+}
+
+/// The beginning of `struct ethtool_drvinfo`, and the rest.
+#[repr(C)]
+struct DriverInfo {
+    command: u32,
+    driver: [u8; 32],
+    rest: [u8; 160],
+}
+
+/// How many receive queues are in use. A driver that does not say has one.
+fn queues(name: &str) -> io::Result<u32> {
+    let mut channels = Channels { command: ETHTOOL_GCHANNELS, ..Channels::default() };
+    match ethtool(name, &mut channels) {
+        Ok(()) => Ok((channels.rx + channels.combined).clamp(1, QUEUES_MAX)),
+        Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(1),
+        Err(error) => Err(error),
+    }
+}
+
+fn driver(name: &str) -> io::Result<String> {
+    let mut info = DriverInfo { command: ETHTOOL_GDRVINFO, driver: [0; 32], rest: [0; 160] };
+    ethtool(name, &mut info)?;
+    let end = info.driver.iter().position(|&byte| byte == 0).unwrap_or(info.driver.len());
+    Ok(String::from_utf8_lossy(&info.driver[..end]).into_owned())
+}
+
+/// Asks a driver. `T` is one of the two structs above, which begin with their command.
+fn ethtool<T>(name: &str, question: &mut T) -> io::Result<()> {
+    // Any socket carries the question.
+    let socket = UdpSocket::bind((std::net::Ipv4Addr::UNSPECIFIED, 0))?;
+    // SAFETY: plain data, for which zeroes are a valid value.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().take(libc::IFNAMSIZ - 1).zip(name.bytes()) {
+        *to = from as libc::c_char;
+    }
+    request.ifr_ifru.ifru_data = std::ptr::from_mut(question).cast();
+    // SAFETY: the request and what it points at live during the call, and are what the command writes.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL as _, &raw mut request) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interface_that_is_not_there_is_told_with_those_that_are() {
+        let line = Interface::read("redpkt-none").unwrap_err().to_string();
+        assert!(line.contains("--iface redpkt-none") && line.contains("it has lo"), "{line}");
+    }
+
+    #[test]
+    fn the_loopback_has_no_frames_to_take() {
+        let line = Interface::read("lo").unwrap_err().to_string();
+        assert!(line.contains("--iface lo: no Ethernet interface"), "{line}");
+    }
+
+    #[test]
+    fn questions_have_the_kernels_sizes() {
+        assert_eq!((size_of::<Channels>(), size_of::<DriverInfo>()), (36, 196));
+    }
+}
