@@ -6,11 +6,11 @@ use super::machine::{self, CorePair};
 use super::measure::Sample;
 use super::users::{Answerer, User};
 use crate::child::{ChildCommand, ChildOptions, ServerChild};
-use crate::lab::{Lab, Side};
+use crate::lab::{Lab, PEERS, Side};
 use redpkt::cli::Failure;
 use redpkt::net::affinity;
 use redpkt::net::client::{ClientSockets, Peers};
-use redpkt::net::xdp::XdpMode;
+use redpkt::net::xdp::{PeersOptions, XdpMode, XdpOptions, XdpPeers};
 use redpkt_proto::Rng;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -112,7 +112,24 @@ impl Setup {
             ClientIo::Sockets { ports } => ClientSockets::connect(target, ports, false)
                 .map(Peers::Sockets)
                 .map_err(|error| Failure::machine(format!("--source-ports: {error}"))),
-            ClientIo::Xdp => Err(Failure::machine("--client xdp: there is none yet; use --client sockets")),
+            ClientIo::Xdp => {
+                let options = PeersOptions {
+                    server: target,
+                    count: self.users,
+                    network: Some(PEERS[0].parse().map_err(Failure::machine)?),
+                    server_mac: Some(Side::Server.mac()),
+                    // The same for all, so that no variant finds another client.
+                    xdp: XdpOptions {
+                        interface: Side::Client.interface().to_owned(),
+                        vlan: None,
+                        mode: XdpMode::Auto,
+                    },
+                };
+                let opened = XdpPeers::open(&options);
+                opened.map(|(peers, _)| Peers::Xdp(Box::new(peers))).map_err(|error| {
+                    if error.is_usage() { Failure::usage(error) } else { Failure::machine(error) }
+                })
+            }
         };
         match &self.lab {
             None => connect(),
