@@ -366,7 +366,7 @@ fn spawn(
     if options.command == ChildCommand::Serve {
         command.arg("--http").arg(http.to_string()).arg("--key").arg(directory.join(KEY_FILE));
     }
-    command.args(&options.arguments).env(guard::PARENT, std::process::id().to_string());
+    command.args(&options.arguments).env(PARENT, std::process::id().to_string());
     // A group of its own: an interrupt from the terminal is for the parent, which then ends the child.
     command.stdin(Stdio::null()).process_group(0);
     command.stdout(log.try_clone().map_err(cannot)?).stderr(log);

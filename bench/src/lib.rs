@@ -11,6 +11,7 @@ pub mod crash;
 pub mod demo;
 pub mod echo;
 pub mod engines;
+pub mod flood;
 pub mod floor;
 pub mod hot;
 pub mod http;
@@ -47,6 +48,8 @@ enum Command {
     Floor(floor::FloorArgs),
     /// What the server costs on AF_XDP beside recvmmsg and sendmmsg, over a wire of its own
     Engines(engines::EnginesArgs),
+    /// Honest users beside a flood of garbage, on each engine
+    Flood(flood::FloodArgs),
     /// The highest rate of durable opens
     Opens(opens::OpensArgs),
     /// A server that is killed again and again, and both sides' money afterwards
@@ -79,6 +82,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Knee(args) => knee::run(&args).map(done),
         Command::Floor(args) => floor::run(&args).map(done),
         Command::Engines(args) => engines::run(&args).map(done),
+        Command::Flood(args) => flood::run(&args).map(done),
         Command::Opens(args) => opens::run(&args).map(done),
         Command::Crash(args) => crash::run(&args).map(done),
         Command::Hot(args) => hot::run(&args).map(done),

@@ -274,11 +274,21 @@ fn start_thread(
     let sockets = Peers::Sockets(sockets);
     let rng = os_seeded_rng().map_err(|error| Failure::machine(format!("no random bytes: {error}")))?;
     let share = share(options, thread);
+    let default = Config::default();
+    let deadline_ns = options.deadline.as_nanos() as u64;
+    // What is first sent again at its deadline is never sent again.
+    let [rto_ns_initial, rto_ns_min, rto_ns_max] = match options.retransmits {
+        true => [default.rto_ns_initial, default.rto_ns_min, default.rto_ns_max],
+        false => [deadline_ns; 3],
+    };
     let config = Config {
-        deadline_ns: options.deadline.as_nanos() as u64,
+        rto_ns_initial,
+        rto_ns_min,
+        rto_ns_max,
+        deadline_ns,
         frames_per_datagram: options.frames_max() as u8,
         rejoin_wait_ns_max: options.rejoin_wait.as_nanos() as u64,
-        ..Config::default()
+        ..default
     };
     let ttl_s = options.duration.as_secs() + 24 * 3_600;
     let tickets = Tickets {

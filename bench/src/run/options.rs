@@ -75,6 +75,8 @@ pub struct RunOptions {
     /// When a request counts as unanswered, from its first transmission on.
     #[serde(serialize_with = "as_text")]
     pub deadline: Duration,
+    /// Whether requests are sent again while they wait.
+    pub retransmits: bool,
     /// Joins in flight.
     pub join_window: usize,
     /// Threads that send and receive.
@@ -148,6 +150,7 @@ impl RunOptions {
             seed: 1,
             gso: false,
             deadline: Duration::from_secs(10),
+            retransmits: true,
             join_window: 512,
             threads: 1,
             cores: Vec::new(),

@@ -36,4 +36,4 @@ mod stopping;
 mod workers;
 
 /// Where the servers of these tests are.
-const PLACE: common::Place = common::Place::Lab { io: "mmsg" };
+const PLACE: common::Place = common::Place::Lab { io: "xdp" };

@@ -8,6 +8,9 @@
 
 mod error;
 mod program;
+#[cfg(test)]
+mod tests;
+
 pub use error::FilterError;
 
 use super::bpf::{self, CounterMap, SocketMap};
@@ -100,13 +103,12 @@ impl Program {
             let what = format!("{queues} receive queues; an interface has 1 to {QUEUES_MAX}");
             return Err(FilterError::Impossible { what });
         }
-        let create = |error| FilterError::creating_map(&error);
-        let sockets = SocketMap::create("redpkt_sockets", queues).map_err(create)?;
+        let sockets = SocketMap::create("redpkt_sockets", queues).map_err(FilterError::creating_map)?;
         // A power of two, so that every index of a queue can be brought to a line.
         let lines = queues.next_power_of_two();
-        let drops = CounterMap::create("redpkt_drops", lines).map_err(create)?;
+        let drops = CounterMap::create("redpkt_drops", lines).map_err(FilterError::creating_map)?;
         let code = program::program(&filter, sockets.fd(), drops.fd(), lines);
-        let program = bpf::load_xdp_program("redpkt_filter", &code).map_err(|e| FilterError::loading(&e))?;
+        let program = bpf::load_xdp_program("redpkt_filter", &code).map_err(FilterError::loading)?;
         Ok(Program { program, sockets, drops, queues })
     }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 /// What a test program says in its `PLACE`.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[allow(dead_code, reason = "each test program says one of them")]
 pub enum Place {
     /// Everything on loopback, over sockets.
     Loopback,

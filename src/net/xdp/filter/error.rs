@@ -93,9 +93,8 @@ pub enum FilterError {
 }
 
 impl FilterError {
-    pub(super) fn creating_map(error: &io::Error) -> FilterError {
+    pub(super) fn creating_map(error: io::Error) -> FilterError {
         let doing = "creating the maps of the XDP program".to_owned();
-        let error = same(error);
         match error.raw_os_error() {
             Some(libc::EPERM) => FilterError::NotPermitted { doing },
             Some(libc::ENOSYS | libc::EINVAL) => FilterError::KernelTooOld { doing, error },
@@ -103,12 +102,13 @@ impl FilterError {
         }
     }
 
-    pub(super) fn loading(refusal: &LoadError) -> FilterError {
+    pub(super) fn loading(refusal: LoadError) -> FilterError {
         let doing = "loading the XDP program".to_owned();
-        let error = same(&refusal.error);
-        match (refusal.error.raw_os_error(), refusal.reason()) {
+        let reason = refusal.reason().map(str::to_owned);
+        let error = refusal.error;
+        match (error.raw_os_error(), reason) {
             (Some(libc::EPERM), _) => FilterError::NotPermitted { doing },
-            (_, Some(reason)) => FilterError::Refused { error, reason: reason.to_owned() },
+            (_, Some(reason)) => FilterError::Refused { error, reason },
             (Some(libc::ENOSYS | libc::EINVAL), None) => FilterError::KernelTooOld { doing, error },
             _ => FilterError::Failed { doing, error },
         }
@@ -145,7 +145,3 @@ impl FilterError {
 /// no name out here), with this MTU (ERANGE, EINVAL, E2BIG), with these features on or so few queues left.
 const DRIVER_REFUSALS: [i32; 7] =
     [libc::EOPNOTSUPP, 524, libc::ENOSYS, libc::EINVAL, libc::ERANGE, libc::E2BIG, libc::ENOSPC];
-
-fn same(error: &io::Error) -> io::Error {
-    error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
-}
