@@ -10,6 +10,7 @@ pub mod child;
 pub mod crash;
 pub mod demo;
 pub mod echo;
+pub mod engines;
 pub mod flood;
 pub mod floor;
 pub mod hot;
@@ -45,6 +46,8 @@ enum Command {
     Knee(knee::KneeArgs),
     /// What the server costs beside a bare echo with the same I/O
     Floor(floor::FloorArgs),
+    /// What the server costs on AF_XDP beside recvmmsg and sendmmsg, over a wire of its own
+    Engines(engines::EnginesArgs),
     /// Honest users beside a flood of garbage, on each engine
     Flood(flood::FloodArgs),
     /// The highest rate of durable opens
@@ -78,6 +81,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Demo(args) => demo::run(&args).map(done),
         Command::Knee(args) => knee::run(&args).map(done),
         Command::Floor(args) => floor::run(&args).map(done),
+        Command::Engines(args) => engines::run(&args).map(done),
         Command::Flood(args) => flood::run(&args).map(done),
         Command::Opens(args) => opens::run(&args).map(done),
         Command::Crash(args) => crash::run(&args).map(done),

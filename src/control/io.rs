@@ -45,8 +45,11 @@ impl Engines {
 
 /// Opens them.
 pub(super) fn open(settings: &Settings) -> Result<Opened, StartError> {
-    let options =
-        BindOptions { steering: settings.steering, ..BindOptions::new(&settings.listen, settings.layout) };
+    let options = BindOptions {
+        steering: settings.steering,
+        batch: settings.batch,
+        ..BindOptions::new(&settings.listen, settings.layout)
+    };
     let (xdp, is_choice) = match &settings.io {
         Io::Mmsg => (None, false),
         Io::Xdp(xdp) => (Some(xdp), false),

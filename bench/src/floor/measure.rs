@@ -1,8 +1,7 @@
 //! Measurements in turn, and what they say together.
 
-use super::client::{Load, Tally};
+use super::client::Tally;
 use super::spread::Spread;
-use super::variant::Variant;
 use redpkt::cli::Failure;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -60,7 +59,7 @@ pub struct VariantReport {
     pub lost: u64,
 }
 
-/// One variant against the first, pair by pair. Missing is what was measured for too short a time.
+/// One variant against another, pair by pair. Missing is what was measured for too short a time.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Ratio {
     /// Answers a second.
@@ -82,35 +81,36 @@ pub struct Comparison {
     pub ratios: BTreeMap<&'static str, Ratio>,
 }
 
-impl Comparison {
-    /// Measures each variant `pairs` times, A B A B; `progress` hears of each pair.
-    pub fn measure(
-        variants: &mut [Variant],
-        load: Load,
+/// Variants measured in turn, A B A B: of each round one sample of each.
+#[derive(Clone, Debug)]
+pub struct Rounds {
+    names: Vec<&'static str>,
+    rounds: Vec<Vec<Sample>>,
+}
+
+impl Rounds {
+    /// Takes `pairs` rounds: `sample` measures the variant with that place in `names`, `progress` hears of each
+    /// round.
+    pub fn take(
+        names: Vec<&'static str>,
         pairs: usize,
-        warm_up: Duration,
-        time: Duration,
+        sample: &mut dyn FnMut(usize) -> Result<Sample, Failure>,
         progress: &mut dyn FnMut(&[Sample]),
-    ) -> Result<Comparison, Failure> {
+    ) -> Result<Rounds, Failure> {
         let mut rounds = Vec::with_capacity(pairs);
         for _ in 0..pairs {
-            let round: Result<Vec<Sample>, Failure> =
-                variants.iter_mut().map(|variant| variant.measure(load, warm_up, time)).collect();
+            let round: Result<Vec<Sample>, Failure> = (0..names.len()).map(&mut *sample).collect();
             let round = round?;
             progress(&round);
             rounds.push(round);
         }
-        let names: Vec<&'static str> = variants.iter().map(|variant| variant.kind().name).collect();
-        Ok(Comparison::of(&names, &rounds))
+        Ok(Rounds { names, rounds })
     }
 
-    /// Puts together what was measured: of each round one sample of each variant.
-    fn of(names: &[&'static str], rounds: &[Vec<Sample>]) -> Comparison {
-        let values = |nth: usize, field: fn(&Sample) -> f64| -> Vec<f64> {
-            rounds.iter().map(|round| field(&round[nth])).collect()
-        };
-        let variants = names.iter().enumerate().map(|(nth, name)| {
-            let spread = |field| Spread::of(values(nth, field));
+    /// What they say together, ratios against the first.
+    pub fn comparison(&self) -> Comparison {
+        let variants = self.names.iter().enumerate().map(|(nth, name)| {
+            let spread = |field| Spread::of(self.values(nth, field));
             VariantReport {
                 name,
                 answers_per_s: spread(|sample| sample.answers_per_s),
@@ -118,19 +118,30 @@ impl Comparison {
                 machine_ns_per_answer: spread(|sample| sample.machine_ns_per_answer),
                 p50_us: spread(|sample| sample.p50_us),
                 p99_us: spread(|sample| sample.p99_us),
-                lost: rounds.iter().map(|round| round[nth].lost).sum(),
+                lost: self.rounds.iter().map(|round| round[nth].lost).sum(),
             }
         });
-        let ratios = names.iter().enumerate().skip(1).map(|(nth, name)| {
-            let ratio = |field| Spread::of_ratios(&values(nth, field), &values(0, field));
-            let ratio = Ratio {
-                answers: ratio(|sample| sample.answers_per_s),
-                cpu: ratio(|sample| sample.cpu_ns_per_answer),
-                machine: ratio(|sample| sample.machine_ns_per_answer),
-            };
-            (*name, ratio)
-        });
-        Comparison { pairs: rounds.len(), variants: variants.collect(), ratios: ratios.collect() }
+        let ratios = (1..self.names.len()).map(|nth| (self.names[nth], self.ratio_at(nth, 0)));
+        Comparison { pairs: self.rounds.len(), variants: variants.collect(), ratios: ratios.collect() }
+    }
+
+    /// One against another, pair by pair; `None` if one of them was not measured.
+    pub fn ratio(&self, name: &str, against: &str) -> Option<Ratio> {
+        let place = |name: &str| self.names.iter().position(|other| *other == name);
+        Some(self.ratio_at(place(name)?, place(against)?))
+    }
+
+    fn ratio_at(&self, nth: usize, against: usize) -> Ratio {
+        let ratio = |field| Spread::of_ratios(&self.values(nth, field), &self.values(against, field));
+        Ratio {
+            answers: ratio(|sample| sample.answers_per_s),
+            cpu: ratio(|sample| sample.cpu_ns_per_answer),
+            machine: ratio(|sample| sample.machine_ns_per_answer),
+        }
+    }
+
+    fn values(&self, nth: usize, field: fn(&Sample) -> f64) -> Vec<f64> {
+        self.rounds.iter().map(|round| field(&round[nth])).collect()
     }
 }
 
@@ -156,7 +167,13 @@ mod tests {
             vec![sample(50.0, 2_000.0), sample(45.0, 2_200.0)],
             vec![sample(100.0, 1_000.0), sample(80.0, 1_300.0)],
         ];
-        let comparison = Comparison::of(&["echo_mmsg", "redpkt_mmsg"], &rounds);
+        let names = vec!["echo_mmsg", "redpkt_mmsg"];
+        let mut next = rounds.iter().flatten().copied();
+        let mut heard = 0;
+        let sample = &mut |_| Ok(next.next().expect("no more than was asked for"));
+        let rounds = Rounds::take(names, 3, sample, &mut |_| heard += 1).unwrap();
+        assert_eq!(heard, 3);
+        let comparison = rounds.comparison();
         assert_eq!(comparison.pairs, 3);
         assert_eq!(comparison.variants[1].cpu_ns_per_answer.median, 1_300.0);
         assert_eq!(comparison.variants[0].lost, 3);
@@ -165,5 +182,9 @@ mod tests {
         let (answers, cpu) = (ratio.answers.unwrap(), ratio.cpu.unwrap());
         assert_eq!((answers.median, cpu.median, cpu.max), (0.9, 1.1, 1.3));
         assert_eq!(ratio.machine, ratio.cpu);
+        assert_eq!(rounds.ratio("redpkt_mmsg", "echo_mmsg"), Some(ratio));
+        let back = rounds.ratio("echo_mmsg", "redpkt_mmsg").unwrap();
+        assert!((back.answers.unwrap().median - 1.0 / 0.9).abs() < 1e-12);
+        assert_eq!(rounds.ratio("redpkt_mmsg", "nobody"), None);
     }
 }

@@ -8,13 +8,14 @@
 //! |---|---|
 //! | `variant` | the kinds of servers; one more kind is one more entry here |
 //! | `client`, `users`, `join` | the client that asks them |
-//! | `measure`, `spread`, `report` | pairs, and what they say together |
+//! | `measure`, `spread`, `report`, `progress` | pairs, and what they say together |
 //! | `machine` | the machine's busy time, and cores |
 
 mod client;
 mod join;
 mod machine;
 mod measure;
+mod progress;
 mod report;
 mod spread;
 mod users;
@@ -23,26 +24,26 @@ mod variant;
 pub use client::{Client, Load, Tally};
 pub use join::join;
 pub use machine::{CorePair, siblings};
-pub use measure::{Comparison, Ratio, Sample, VariantReport};
+pub use measure::{Comparison, Ratio, Rounds, Sample, VariantReport};
+pub use progress::Progress;
 pub use spread::Spread;
 pub use users::{Answerer, Unexpected, User};
-pub use variant::{ECHO_MMSG, Kind, REDPKT_MMSG, Setup, Variant};
+pub use variant::{ClientIo, ECHO_MMSG, Kind, REDPKT_MMSG, ServerIo, Setup, Variant, mode_name, pin};
 
 use crate::json_or_text;
 use crate::run::Host;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 use rand::SeedableRng as _;
 use redpkt::cli::Failure;
 use redpkt::net::affinity;
 use redpkt_proto::Rng;
 use serde::Serialize;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::time::Duration;
 
 /// What is not counted at the beginning of each measurement: queues fill, caches warm, the processor
 /// comes up to speed.
-const WARM_UP: Duration = Duration::from_millis(100);
+pub const WARM_UP: Duration = Duration::from_millis(100);
 
 /// Options of `floor`.
 #[derive(Args)]
@@ -118,18 +119,21 @@ pub fn run(args: &FloorArgs) -> Result<(), Failure> {
     let host = Host::read();
     let kinds = [ECHO_MMSG, REDPKT_MMSG];
     let mut rng = Rng::seed_from_u64(1);
-    let setup = Setup { users: settings.users, source_ports: settings.source_ports, cores: settings.cores };
+    let client = ClientIo::Sockets { ports: settings.source_ports };
+    let setup = Setup { users: settings.users, client, cores: settings.cores, lab: None };
     let variants: Result<Vec<Variant>, Failure> =
         kinds.iter().map(|kind| Variant::start(*kind, &setup, &mut rng)).collect();
     let mut variants = variants?;
     // Only now: children inherit the cores that the thread may use.
-    affinity::pin_current_thread(settings.cores.client)
-        .map_err(|error| Failure::usage(format!("--client-core {}: {error}", settings.cores.client)))?;
+    pin("--client-core", settings.cores.client)?;
     affinity::precise_timers().map_err(|error| Failure::machine(format!("setting timers: {error}")))?;
     let mut compare = |title: &str, load| {
         let mut progress = Progress::new(title, pairs);
         let time = Duration::from_secs_f64(settings.seconds);
-        Comparison::measure(&mut variants, load, pairs, WARM_UP, time, &mut |samples| progress.pair(samples))
+        let names = kinds.iter().map(|kind| kind.name).collect();
+        let mut sample = |nth: usize| variants[nth].measure(load, WARM_UP, time);
+        let rounds = Rounds::take(names, pairs, &mut sample, &mut |samples| progress.pair(samples))?;
+        Ok::<Comparison, Failure>(rounds.comparison())
     };
     let saturation = match settings.outstanding {
         0 => None,
@@ -198,41 +202,5 @@ impl Report {
         }
         json_or_text(self, &text, json)?;
         std::io::stdout().flush().map_err(Failure::machine)
-    }
-}
-
-/// A bar on a terminal, else a line for each pair; both on stderr.
-struct Progress {
-    bar: Option<ProgressBar>,
-    title: String,
-    pairs: usize,
-    done: usize,
-}
-
-impl Progress {
-    fn new(title: &str, pairs: usize) -> Progress {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{prefix:<10} {bar:14} {pos}/{len}  {msg}")
-                .unwrap_or_else(|_| ProgressStyle::default_bar());
-            let bar = ProgressBar::new(pairs as u64).with_style(style).with_prefix(title.to_owned());
-            bar.tick();
-            bar
-        });
-        Progress { bar, title: title.to_owned(), pairs, done: 0 }
-    }
-
-    fn pair(&mut self, samples: &[Sample]) {
-        self.done += 1;
-        let said = report::pair(samples);
-        match &self.bar {
-            Some(bar) => {
-                bar.set_message(said);
-                bar.inc(1);
-                if self.done == self.pairs {
-                    bar.finish_and_clear();
-                }
-            }
-            None => eprintln!("{} {}/{}: {said}", self.title, self.done, self.pairs),
-        }
     }
 }

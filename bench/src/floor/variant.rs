@@ -6,9 +6,13 @@ use super::machine::{self, CorePair};
 use super::measure::Sample;
 use super::users::{Answerer, User};
 use crate::child::{ChildCommand, ChildOptions, ServerChild};
+use crate::lab::{Lab, PEERS, Side};
 use redpkt::cli::Failure;
+use redpkt::net::affinity;
 use redpkt::net::client::{ClientSockets, Peers};
+use redpkt::net::xdp::{PeersOptions, XdpMode, XdpOptions, XdpPeers};
 use redpkt_proto::Rng;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A kind of server, by the name that results carry.
@@ -18,23 +22,134 @@ pub struct Kind {
     pub name: &'static str,
     /// Who answers.
     pub answerer: Answerer,
+    /// How its datagrams move.
+    pub io: ServerIo,
+    /// Its workers. One is pinned to the server's core; several have to share what the process may use.
+    pub workers: u32,
+    /// More options of its own.
+    pub options: &'static [&'static str],
+}
+
+/// How a server's datagrams move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerIo {
+    /// recvmmsg and sendmmsg on UDP sockets.
+    Mmsg,
+    /// AF_XDP, in this mode, on the lab's interface.
+    Xdp(XdpMode),
+}
+
+/// How the client's datagrams move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientIo {
+    /// The kernel's sockets, so many.
+    Sockets {
+        /// Each is a peer of its own.
+        ports: usize,
+    },
+    /// AF_XDP on the lab's interface: each user has an address and port of its own.
+    Xdp,
 }
 
 /// The bare echo by recvmmsg and sendmmsg: what the others are compared with.
-pub const ECHO_MMSG: Kind = Kind { name: "echo_mmsg", answerer: Answerer::Echo };
+pub const ECHO_MMSG: Kind =
+    Kind { name: "echo_mmsg", answerer: Answerer::Echo, io: ServerIo::Mmsg, workers: 1, options: &[] };
 
 /// The server by recvmmsg and sendmmsg.
-pub const REDPKT_MMSG: Kind = Kind { name: "redpkt_mmsg", answerer: Answerer::Server };
+pub const REDPKT_MMSG: Kind = Kind { name: "redpkt_mmsg", answerer: Answerer::Server, ..ECHO_MMSG };
 
 /// What all kinds of one comparison have in common.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Setup {
     /// Users, each with a session.
     pub users: usize,
-    /// Ports that they come from.
-    pub source_ports: usize,
+    /// The way they come.
+    pub client: ClientIo,
     /// Where server and client run.
     pub cores: CorePair,
+    /// The wire between server and client; without one both are on loopback. In a lab all of the server's threads
+    /// are kept to its core, and the thread that starts it to the client's.
+    pub lab: Option<Arc<Lab>>,
+}
+
+impl Setup {
+    fn start_child(&self, kind: Kind) -> Result<ServerChild, Failure> {
+        let options = self.child_options(kind)?;
+        let Some(lab) = &self.lab else { return ServerChild::start(options) };
+        // Children inherit the cores that the thread may use.
+        pin("--server-core", self.cores.server)?;
+        let child = ServerChild::start_in(lab, options)?;
+        pin("--client-core", self.cores.client)?;
+        Ok(child)
+    }
+
+    fn child_options(&self, kind: Kind) -> Result<ChildOptions, Failure> {
+        let (core, sessions) = (self.cores.server.to_string(), self.users.to_string());
+        let workers = kind.workers.to_string();
+        let mut arguments = match kind.answerer {
+            Answerer::Echo => vec!["--core", &core],
+            Answerer::Server => {
+                let cores = if kind.workers == 1 { core.as_str() } else { "none" };
+                let fixed = ["--shakes-per-s=0", "--keepalive=1h", "--idle=2h", "--workers", &workers];
+                let io = if kind.io == ServerIo::Mmsg { "--io=mmsg" } else { "--io=xdp" };
+                fixed.into_iter().chain(["--cores", cores, "--sessions", &sessions, io]).collect()
+            }
+        };
+        if let ServerIo::Xdp(mode) = kind.io {
+            arguments.extend(["--iface", Side::Server.interface(), "--xdp-mode", mode_name(mode)]);
+        }
+        arguments.extend(kind.options);
+        let command = match kind.answerer {
+            Answerer::Echo => ChildCommand::Echo,
+            Answerer::Server => ChildCommand::Serve,
+        };
+        ChildOptions::new(command, arguments)
+    }
+
+    fn peers(&self, child: &ServerChild) -> Result<Peers, Failure> {
+        let target = child.listen();
+        let connect = || match self.client {
+            ClientIo::Sockets { ports } => ClientSockets::connect(target, ports, false)
+                .map(Peers::Sockets)
+                .map_err(|error| Failure::machine(format!("--source-ports: {error}"))),
+            ClientIo::Xdp => {
+                let options = PeersOptions {
+                    server: target,
+                    count: self.users,
+                    network: Some(PEERS[0].parse().map_err(Failure::machine)?),
+                    server_mac: Some(Side::Server.mac()),
+                    // The same for all, so that no variant finds another client.
+                    xdp: XdpOptions {
+                        interface: Side::Client.interface().to_owned(),
+                        vlan: None,
+                        mode: XdpMode::Auto,
+                    },
+                };
+                let opened = XdpPeers::open(&options);
+                opened.map(|(peers, _)| Peers::Xdp(Box::new(peers))).map_err(|error| {
+                    if error.is_usage() { Failure::usage(error) } else { Failure::machine(error) }
+                })
+            }
+        };
+        match &self.lab {
+            None => connect(),
+            Some(lab) => lab.inside(Side::Client, connect)?,
+        }
+    }
+}
+
+/// Keeps the calling thread, and children that it starts from now on, to a core.
+pub fn pin(option: &str, core: usize) -> Result<(), Failure> {
+    affinity::pin_current_thread(core).map_err(|error| Failure::usage(format!("{option} {core}: {error}")))
+}
+
+/// As options have it.
+pub fn mode_name(mode: XdpMode) -> &'static str {
+    match mode {
+        XdpMode::Auto => "auto",
+        XdpMode::Native => "native",
+        XdpMode::Generic => "generic",
+    }
 }
 
 /// A server that runs, and the client that asks it.
@@ -47,20 +162,8 @@ pub struct Variant {
 impl Variant {
     /// Starts the server and opens the sessions.
     pub fn start(kind: Kind, setup: &Setup, rng: &mut Rng) -> Result<Variant, Failure> {
-        let core = setup.cores.server.to_string();
-        let options = match kind.answerer {
-            Answerer::Echo => ChildOptions::new(ChildCommand::Echo, ["--core", &core])?,
-            Answerer::Server => {
-                let sessions = setup.users.to_string();
-                let fixed = ["--workers=1", "--shakes-per-s=0", "--keepalive=1h", "--idle=2h"];
-                let own = ["--io=mmsg", "--cores", &core, "--sessions", &sessions];
-                ChildOptions::new(ChildCommand::Serve, fixed.into_iter().chain(own))?
-            }
-        };
-        let child = ServerChild::start(options)?;
-        let sockets = ClientSockets::connect(child.listen(), setup.source_ports, false)
-            .map_err(|error| Failure::machine(format!("--source-ports: {error}")))?;
-        let mut sockets = Peers::Sockets(sockets);
+        let child = setup.start_child(kind)?;
+        let mut sockets = setup.peers(&child)?;
         let users = match kind.answerer {
             Answerer::Echo => User::strangers(setup.users, rng),
             Answerer::Server => join(&mut sockets, child.keys(), setup.users, rng)?,

@@ -336,6 +336,8 @@ fn since(now: &ClientCounters, before: &ClientCounters) -> ClientCounters {
         packets_sent: now.packets_sent - before.packets_sent,
         packets_received: now.packets_received - before.packets_received,
         truncated: now.truncated - before.truncated,
+        refused: now.refused - before.refused,
+        overflow: now.overflow - before.overflow,
         send_errors: now.send_errors - before.send_errors,
         unreachable: now.unreachable - before.unreachable,
         recv_errors: now.recv_errors - before.recv_errors,

@@ -38,6 +38,11 @@ pub struct ClientCounters {
     pub packets_received: u64,
     /// Dropped: longer than a datagram of the protocol may be.
     pub truncated: u64,
+    /// Dropped: not from the target to one of the peers, or no datagram of the protocol (AF_XDP alone: the kernel
+    /// drops them itself for a connected socket).
+    pub refused: u64,
+    /// Dropped: no room in our rings (AF_XDP alone).
+    pub overflow: u64,
     /// Datagrams not sent: refused by the kernel, or the send buffer stayed full.
     pub send_errors: u64,
     /// Times that the network said that nobody is at the target (ICMP), about datagrams sent before.

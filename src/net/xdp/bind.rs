@@ -86,25 +86,32 @@ pub fn bind_xdp(
     let sockets = bind(options)?;
     let taken = addresses(&interface, sockets[0].listen_addrs())?;
     let filter = Filter { mac: interface.mac, vlan: xdp.vlan, take: Take::To(taken.clone()) };
+    let (mode, opened) = open_interface(&interface, xdp.mode, &filter)?;
+    let got = XdpGot { mode, copying: opened.queues[0].copying(), taken, interface };
+    Ok((engines(opened, sockets, options.batch, xdp.vlan, &got), got))
+}
+
+/// Opens all queues of an interface, in the first of the modes that works; the error is the first one's.
+pub(super) fn open_interface(
+    interface: &Interface,
+    asked: XdpMode,
+    filter: &Filter,
+) -> Result<(Mode, Opened), XdpError> {
     let mut refused = None;
-    for &mode in modes(xdp.mode, &interface) {
-        match open(&interface, mode, &filter) {
-            Ok(opened) => {
-                let copying = opened.queues[0].copying();
-                let got = XdpGot { mode, copying, taken, interface };
-                return Ok((engines(opened, sockets, options.batch, xdp.vlan, &got), got));
-            }
+    for &mode in modes(asked, interface) {
+        match open(interface, mode, filter) {
+            Ok(opened) => return Ok((mode, opened)),
             Err(error) => refused = refused.or(Some(error)),
         }
     }
-    Err(refused.expect("a mode was tried").into())
+    Err(refused.expect("a mode was tried"))
 }
 
 /// A program in its place, with a socket for each queue.
-struct Opened {
-    link: Link,
-    program: Program,
-    queues: Vec<QueueSocket>,
+pub(super) struct Opened {
+    pub(super) link: Link,
+    pub(super) program: Program,
+    pub(super) queues: Vec<QueueSocket>,
 }
 
 fn open(interface: &Interface, mode: Mode, filter: &Filter) -> Result<Opened, XdpError> {

@@ -8,6 +8,7 @@
 //! | `headers` | Ethernet, VLAN, IPv4, IPv6 and UDP, read and written |
 //! | `engine` | the engine: queues, and sockets for what the kernel keeps |
 //! | `bind` | opens the queues for all workers |
+//! | `peers` | a load client's peers: many ends behind the queues of one interface |
 //! | `error` | why there is no such engine |
 
 mod assembler;
@@ -26,5 +27,5 @@ pub use engine::XdpEngine;
 pub use error::XdpError;
 pub use filter::Mode;
 pub use interface::Interface;
-pub use peers::XdpPeers;
+pub use peers::{PEERS_PER_ADDRESS_MAX, PeersError, PeersOptions, SourceNetwork, XdpPeers};
 pub use queue::Copying;

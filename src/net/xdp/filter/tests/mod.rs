@@ -14,7 +14,7 @@ mod privileges;
 mod wire;
 
 use super::program::action;
-use super::{Filter, FilterDrops, FilterError, Program};
+use super::{Filter, FilterError, Program};
 use crate::net::xdp::bpf;
 use std::os::fd::{AsFd, FromRawFd, OwnedFd};
 
