@@ -37,17 +37,15 @@ pub fn conditions(report: &Report) -> String {
     let Settings { seconds, users, peers, client, cores, .. } = &report.settings;
     let Host { commit, kernel, cpu, load_average, .. } = &report.host;
     let way = match client {
-        ClientChoice::Xdp => "an AF_XDP client",
-        ClientChoice::Sockets => "a client on sockets",
+        ClientChoice::Xdp => "each from an address and port of its own, by AF_XDP".to_owned(),
+        ClientChoice::Sockets => format!("from {peers} sockets"),
     };
-    let modes: Vec<String> =
-        report.settings.xdp.iter().map(|(name, got)| format!("{name} {}", got.mode)).collect();
+    let modes = report.settings.xdp.iter().filter(|_| !report.ladder);
+    let modes: String = modes.map(|(name, got)| format!("; {name} in {} mode", got.mode)).collect();
     format!(
-        "{users} users of {way} from {peers} address(es) with a port, over a veth pair, {seconds} s each; \
-         server on core {}, client on core {}; {}\n{cpu}, Linux {kernel}, commit {commit}, load before {load_average}",
-        cores.server,
-        cores.client,
-        modes.join(", ")
+        "{users} users, {way}, over a veth pair; {seconds} s each; server on core {}, client on core {}{modes}\n\
+         {cpu}, Linux {kernel}, commit {commit}, load before {load_average}",
+        cores.server, cores.client
     )
 }
 
