@@ -13,7 +13,7 @@ const RUNG: i32 = 42;
 
 /// Pixels above the first rung, and below the last.
 const HEAD: i32 = 62;
-const FOOT: i32 = 58;
+const FOOT: i32 = 70;
 
 /// Where bars begin, and how long the longest whisker is; by panel.
 const PANELS: [(i32, i32); 2] = [(112, 240), (470, 240)];
