@@ -18,7 +18,9 @@ use procfs::WithCurrentSystemInfo;
 use procfs::process::Process;
 use redpkt::cli::Failure;
 use redpkt::control::os_seeded_rng;
+use redpkt_proto::body::Keepalive;
 use redpkt_proto::keyring::KeyRing;
+use redpkt_proto::{Direction, FRAME_BYTES, Frame, Header, Op};
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
@@ -30,6 +32,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use zerocopy::IntoBytes as _;
 
 /// How long a child may take until it answers: a server for millions of sessions first lays its memory.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -390,10 +393,14 @@ fn is_echoed(addr: SocketAddr) -> bool {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
         socket.connect(addr)?;
         socket.set_read_timeout(Some(Duration::from_millis(20)))?;
-        socket.send(b"ready?")?;
-        let mut answer = [0; 16];
+        // A whole frame: with AF_XDP the program at the interface drops what cannot be one.
+        let header = Header::new(1, Direction::ToServer, Op::Keepalive);
+        let question =
+            Frame::new(header, &Keepalive { server_wall_ms: 0.into(), token: 0.into(), reserved: [0; 16] });
+        socket.send(question.as_bytes())?;
+        let mut answer = [0; FRAME_BYTES + 1];
         let bytes = socket.recv(&mut answer)?;
-        Ok(&answer[..bytes] == b"ready?")
+        Ok(&answer[..bytes] == question.as_bytes())
     };
     ask().unwrap_or(false)
 }

@@ -68,11 +68,11 @@ fn draw(
         ),
     ];
     for panel in &panels {
-        write(&area, panel.title, (panel.left, HEAD - 18), 16, HPos::Left)?;
+        write(&area, panel.title, (panel.left, HEAD - 18), 18, HPos::Left)?;
     }
     for (nth, rung) in rungs.iter().enumerate() {
         let middle = HEAD + RUNG * nth as i32 + RUNG / 2;
-        write(&area, rung.name, (PANELS[0].0 - 10, middle), 15, HPos::Right)?;
+        write(&area, rung.name, (PANELS[0].0 - 10, middle), 18, HPos::Right)?;
         for panel in &panels {
             panel.draw(&area, rung, middle)?;
         }
@@ -81,9 +81,9 @@ fn draw(
         "One redpkt server, one core. Bars: median of {}; whiskers: least and most.",
         comparison.pairs
     );
-    write(&area, &median, (12, 20), 15, HPos::Left)?;
+    write(&area, &median, (12, 20), 18, HPos::Left)?;
     for (nth, line) in foot(conditions).iter().enumerate() {
-        write(&area, line, (12, height - FOOT + 20 + 17 * nth as i32), 11, HPos::Left)?;
+        write(&area, line, (12, height - FOOT + 20 + 17 * nth as i32), 14, HPos::Left)?;
     }
     area.present()?;
     Ok(())
@@ -91,7 +91,7 @@ fn draw(
 
 /// At most three lines, as long as there is room.
 fn foot(conditions: &str) -> Vec<String> {
-    const CHARACTERS: usize = 130;
+    const CHARACTERS: usize = 125;
     let mut lines = vec![String::new()];
     for word in conditions.split_whitespace() {
         let line = lines.last_mut().expect("there is a line");
@@ -123,7 +123,7 @@ impl Panel {
         for end in [least, most] {
             area.draw(&line((end, middle - 5), (end, middle + 5)))?;
         }
-        write(area, &(self.say)(spread.median), (most.max(at(spread.median)) + 7, middle), 14, HPos::Left)
+        write(area, &(self.say)(spread.median), (most.max(at(spread.median)) + 7, middle), 17, HPos::Left)
     }
 }
 
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn conditions_are_broken_into_lines() {
         let lines = foot(&"word ".repeat(100));
-        assert!(lines.len() == 3 && lines.iter().all(|line| line.len() <= 130));
+        assert!(lines.len() == 3 && lines.iter().all(|line| line.len() <= 125));
         assert_eq!(foot("a\nb"), ["a b"]);
     }
 }

@@ -37,17 +37,15 @@ pub fn conditions(report: &Report) -> String {
     let Settings { seconds, users, peers, client, cores, .. } = &report.settings;
     let Host { commit, kernel, cpu, load_average, .. } = &report.host;
     let way = match client {
-        ClientChoice::Xdp => "an AF_XDP client",
-        ClientChoice::Sockets => "a client on sockets",
+        ClientChoice::Xdp => "each from an address and port of its own, by AF_XDP".to_owned(),
+        ClientChoice::Sockets => format!("from {peers} sockets"),
     };
-    let modes: Vec<String> =
-        report.settings.xdp.iter().map(|(name, got)| format!("{name} {}", got.mode)).collect();
+    let modes = report.settings.xdp.iter().filter(|_| !report.ladder);
+    let modes: String = modes.map(|(name, got)| format!("; {name} in {} mode", got.mode)).collect();
     format!(
-        "{users} users of {way} from {peers} address(es) with a port, over a veth pair, {seconds} s each; \
-         server on core {}, client on core {}; {}\n{cpu}, Linux {kernel}, commit {commit}, load before {load_average}",
-        cores.server,
-        cores.client,
-        modes.join(", ")
+        "{users} users, {way}, over a veth pair; {seconds} s each; server on core {}, client on core {}{modes}\n\
+         {cpu}, Linux {kernel}, commit {commit}, load before {load_average}",
+        cores.server, cores.client
     )
 }
 
@@ -85,17 +83,17 @@ fn sentences(text: &mut String, report: &Report) {
     let of = |ratio: Option<&Ratio>, field: fn(&Ratio) -> Option<Spread>| ratio.and_then(field);
     for (what, ratio, asked) in [
         (
-            "redpkt on AF_XDP takes of redpkt's CPU on recvmmsg and sendmmsg, for each answer",
+            "CPU for each answer, redpkt_xdp against redpkt_mmsg",
             of(beside_mmsg, |ratio| ratio.cpu),
             Asked::AtMost(0.65),
         ),
         (
-            "redpkt on AF_XDP answers of what it answers on recvmmsg and sendmmsg",
+            "Answers, redpkt_xdp against redpkt_mmsg",
             of(beside_mmsg, |ratio| ratio.answers),
             Asked::AtLeast(1.6),
         ),
         (
-            "redpkt on AF_XDP takes of the bare AF_XDP echo's CPU, for each answer",
+            "CPU for each answer, redpkt_xdp against echo_xdp",
             of(beside_echo, |ratio| ratio.cpu),
             Asked::AtMost(1.25),
         ),
@@ -157,7 +155,7 @@ fn busy(text: &mut String, comparison: &Comparison) {
     let shares: Vec<String> = comparison.variants.iter().map(share).collect();
     let _ = writeln!(
         text,
-        "Of a core each server's threads took: {}. Where it is less than all, the client set the pace.",
+        "Of a core each server's threads took {}. Where that is less than all, the client or other work on the machine set the pace.",
         shares.join(", ")
     );
 }
@@ -233,9 +231,9 @@ mod tests {
         ]);
         let text = text(&report);
         for part in [
-            "for each answer: × 0.640 (0.576–0.704); asked for at most 0.65: reached.",
-            "on recvmmsg and sendmmsg: × 1.500 (1.350–1.650); asked for at least 1.6: missed.",
-            "for each answer: × 1.300 (1.170–1.430); asked for at most 1.25: missed.",
+            "redpkt_mmsg: × 0.640 (0.576–0.704); asked for at most 0.65: reached.",
+            "redpkt_mmsg: × 1.500 (1.350–1.650); asked for at least 1.6: missed.",
+            "echo_xdp: × 1.300 (1.170–1.430); asked for at most 1.25: missed.",
             "redpkt_xdp/redpkt_mmsg: × 0.640 by the server's threads and × 0.900 by the whole machine disagree",
             "× 1.310 by the whole machine agree within 10%",
             "echo_mmsg 95%, redpkt_mmsg 88%",
