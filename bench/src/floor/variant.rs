@@ -126,7 +126,7 @@ impl Setup {
                     },
                 };
                 let opened = XdpPeers::open(&options);
-                opened.map(|(peers, _)| Peers::Xdp(Box::new(peers))).map_err(|error| {
+                opened.map(|(peers, _)| Peers::Xdp(peers)).map_err(|error| {
                     if error.is_usage() { Failure::usage(error) } else { Failure::machine(error) }
                 })
             }

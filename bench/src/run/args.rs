@@ -2,9 +2,10 @@
 
 use super::habits::SendHabit;
 use super::mix::Mix;
-use super::options::RunOptions;
+use super::options::{RunOptions, SOURCE_PORTS};
 use super::output::Outputs;
 use super::schedule::{Arrivals, Rate};
+use super::xdp::XdpArgs;
 use crate::relay::ImpairmentArgs;
 use clap::Args;
 use redpkt::cli::{Cores, Failure, parse_cores, parse_fen_range, read_key_file};
@@ -19,6 +20,7 @@ use std::time::Duration;
   redpkt-bench run --target 127.0.0.1:7100 --key redpkt.key --users 100000 --qps 30000
   redpkt-bench run --target 10.0.0.1:7100 --key redpkt.key --users 1000000 --qps 60000 --duration 60s --hosts 1/2 --align 60s
   redpkt-bench run --target 127.0.0.1:7100 --key redpkt.key --users 1000 --qps 2000 --loss 20% --json report.json
+  redpkt-bench run --target 10.0.0.1:7100 --key redpkt.key --users 1000000 --qps 500000 --io xdp --iface eth1 --source-net 10.128.0.0/9
   redpkt-bench run --target 127.0.0.1:7100 --key redpkt.key --users 10000 --qps 5000 --http http://127.0.0.1:7101 \\
       --deposit 10000 --mix shake=90,send=5,balance=3,history=2,grab=50%,share=10% --tally clients.jsonl
 
@@ -84,9 +86,12 @@ pub struct RunArgs {
     /// This is host I of N: it has the users that are I-1 modulo N, from the first
     #[arg(long, value_name = "I/N", default_value = "1/1", value_parser = parse_hosts)]
     hosts: (u32, u32),
-    /// Ports, thus peers in the server's eyes, that this host's users come from
-    #[arg(long, value_name = "N", default_value_t = 16)]
-    source_ports: usize,
+    /// Ports, thus peers in the server's eyes, that this host's users come from [default: 16; with --io xdp a port and
+    /// address for each]
+    #[arg(long, value_name = "N")]
+    source_ports: Option<usize>,
+    #[command(flatten)]
+    xdp: XdpArgs,
     /// How shots are spread in time
     #[arg(long, value_enum, default_value_t = Arrivals::Even)]
     arrivals: Arrivals,
@@ -157,7 +162,8 @@ impl RunArgs {
             frames_per_datagram: self.frames_per_datagram,
             host,
             hosts,
-            source_ports: self.source_ports,
+            source_ports: self.source_ports.unwrap_or(SOURCE_PORTS),
+            xdp: self.xdp.client()?,
             arrivals: self.arrivals,
             seed: self.seed,
             gso: self.gso,
@@ -175,6 +181,9 @@ impl RunArgs {
             wire: Some(self.wire.options(self.seed)).filter(|wire| !wire.is_nothing()),
             ..RunOptions::new(self.target, keys, self.users, rate, self.duration)
         };
+        if options.xdp.is_some() && self.source_ports.is_some() {
+            return Err(Failure::usage("--source-ports: with --io xdp each user has its own; leave it out"));
+        }
         options.check()?;
         Ok(options)
     }

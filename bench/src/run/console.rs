@@ -37,7 +37,7 @@ impl Console {
                     bar.finish_and_clear();
                 }
                 eprintln!(
-                    "{} sessions opened from {} source ports in {:.1} s: {} joins/s",
+                    "{} sessions opened from {} peers in {:.1} s: {} joins/s",
                     grouped(joins.sessions),
                     grouped(joins.peers),
                     joins.seconds,
@@ -107,7 +107,7 @@ pub fn summary(report: &Report) -> String {
     line(
         "run",
         format!(
-            "{} sessions from {} source ports, {} a datagram, {} arrivals, {} s{}{}",
+            "{} sessions from {} peers, {} a datagram, {} arrivals, {} s{}{}",
             grouped(report.sessions),
             grouped(report.peers),
             match settings.frames_per_datagram {

@@ -78,10 +78,11 @@ impl Fleet {
 
     fn start(options: &RunOptions) -> Result<Fleet, Failure> {
         let (sender, messages) = channel();
-        let place = match (&options.wire, options.gso) {
-            (Some(_), _) => Place::BehindRelay,
-            (None, true) => Place::BehindRuns,
-            (None, false) => Place::of(options.target),
+        let place = match (&options.wire, options.gso, &options.xdp) {
+            (Some(_), _, _) => Place::BehindRelay,
+            (None, true, _) => Place::BehindRuns,
+            (None, false, Some(_)) => Place::PastKernel,
+            (None, false, None) => Place::of(options.target),
         };
         let clock = Clock::start();
         let relay = options.wire.map(|wire| Relay::start(options.target, wire)).transpose()?;
@@ -268,10 +269,15 @@ fn start_thread(
     invites: Arc<AtomicU64>,
     messages: Sender<Message>,
 ) -> Result<Thread, Failure> {
-    let sockets = part_of(options.source_ports, thread, options.threads);
-    let sockets = ClientSockets::connect(target, sockets, options.gso)
-        .map_err(|error| Failure::machine(format!("--source-ports: {error}")))?;
-    let sockets = Peers::Sockets(sockets);
+    let sockets = match &options.xdp {
+        Some(xdp) => xdp.open(target, share(options, thread).count() as usize)?,
+        None => {
+            let ports = part_of(options.source_ports, thread, options.threads);
+            let sockets = ClientSockets::connect(target, ports, options.gso)
+                .map_err(|error| Failure::machine(format!("--source-ports: {error}")))?;
+            Peers::Sockets(sockets)
+        }
+    };
     let rng = os_seeded_rng().map_err(|error| Failure::machine(format!("no random bytes: {error}")))?;
     let share = share(options, thread);
     let default = Config::default();

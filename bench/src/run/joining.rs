@@ -69,7 +69,7 @@ impl JoinWatch {
         Joins {
             sessions: self.joined(),
             seconds,
-            peers: options.source_ports as u64,
+            peers: if options.xdp.is_some() { self.users } else { options.source_ports as u64 },
             refusals: self.threads.iter().map(|(joins, ..)| joins.refusals).sum(),
             shakes_per_s: self.threads.iter().map(|(joins, ..)| joins.shakes_per_s).max().unwrap_or(0),
         }

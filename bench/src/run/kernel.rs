@@ -100,6 +100,7 @@ impl KernelCheck {
                 received,
                 "with GSO the kernel counts runs where it sends and datagrams where it receives",
             ),
+            Place::PastKernel => (0, 0, "with --io xdp our datagrams pass this kernel by"),
         };
         let near = |counted: u64, expected: u64| counted.abs_diff(expected) * 100 <= expected.max(100);
         let is_comparable = matches!(target, Place::Here | Place::Elsewhere);
@@ -121,6 +122,8 @@ pub enum Place {
     BehindRelay,
     /// Anywhere, but our datagrams cross the kernel in runs.
     BehindRuns,
+    /// Anywhere, and our datagrams do not cross this kernel's stack.
+    PastKernel,
 }
 
 impl Place {

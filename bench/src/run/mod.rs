@@ -44,6 +44,7 @@ mod tally;
 mod tests;
 mod totals;
 mod wheel;
+mod xdp;
 
 pub use args::RunArgs;
 pub use console::{Console, summary};
@@ -62,6 +63,7 @@ pub use schedule::{Arrivals, Rate};
 pub use server_side::ServerSide;
 pub use spectrum::{text as spectrum, write_hgrm};
 pub use tally::{Outcome, Row, write_rows, write_tally};
+pub use xdp::XdpClient;
 
 use redpkt::cli::Failure;
 

@@ -3,6 +3,7 @@
 use super::habits::SendHabit;
 use super::mix::Mix;
 use super::schedule::{Arrivals, Rate};
+use super::xdp::XdpClient;
 use crate::relay::{PEERS_MAX, RelayOptions};
 use redpkt::cli::Failure;
 use redpkt_proto::keyring::KeyRing;
@@ -19,6 +20,9 @@ pub const USERS_MAX: u64 = u32::MAX as u64;
 
 /// Source ports that one run can have.
 pub const SOURCE_PORTS_MAX: usize = 60_000;
+
+/// Source ports that a run has by default.
+pub const SOURCE_PORTS: usize = 16;
 
 /// Threads that one run can have.
 pub const THREADS_MAX: u32 = 256;
@@ -66,6 +70,8 @@ pub struct RunOptions {
     pub hosts: u32,
     /// Ports, thus peers in the server's eyes, that this host's users come from.
     pub source_ports: usize,
+    /// Past this host's kernel, each user from an address and port of its own; `None` for sockets.
+    pub xdp: Option<XdpClient>,
     /// How shots are spread in time.
     pub arrivals: Arrivals,
     /// Seed of random arrivals.
@@ -145,7 +151,8 @@ impl RunOptions {
             frames_per_datagram: 1,
             host: 1,
             hosts: 1,
-            source_ports: 16,
+            source_ports: SOURCE_PORTS,
+            xdp: None,
             arrivals: Arrivals::Even,
             seed: 1,
             gso: false,
@@ -195,6 +202,9 @@ impl RunOptions {
         within_time("--spin", self.spin, Duration::ZERO, Duration::from_secs(1))?;
         self.mix.check()?;
         self.check_money()?;
+        if let Some(xdp) = &self.xdp {
+            xdp.check(self)?;
+        }
         if !self.cores.is_empty() && self.cores.len() != self.threads as usize {
             return Err(Failure::usage(format!(
                 "--cores: {} cores for {} threads; name one for each, or none",
