@@ -2,12 +2,11 @@
 
 use super::frames::scenarios;
 use super::program_or_skip;
-use crate::net::xdp::filter::{FilterError, Link, Mode, Program};
+use crate::net::xdp::filter::{FilterError, Link, Mode};
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sched::{CloneFlags, unshare};
 use std::os::fd::AsFd;
 use std::process::Command;
-use std::time::Duration;
 
 /// Runs `check` on a thread of its own in a network namespace of its own, which goes with the thread.
 fn in_a_namespace(check: impl FnOnce() + Send) {
@@ -77,18 +76,6 @@ fn the_link_keeps_the_program_when_its_owner_is_gone() {
     });
 }
 
-/// Attaches once the place is free: a process that another test has just started may hold a copy of the last link
-/// until it executes its program.
-fn attach_when_free(program: &Program, interface: u32, mode: Mode) -> Link {
-    for _ in 0..1_000 {
-        match program.attach(interface, "redpkt0", mode) {
-            Err(FilterError::Busy { .. }) => std::thread::sleep(Duration::from_millis(1)),
-            attached => return attached.unwrap(),
-        }
-    }
-    panic!("the last link is held for ever");
-}
-
 /// Expect: busy in both modes, whoever was first, and the first stays.
 #[test]
 fn another_program_is_never_replaced() {
@@ -98,7 +85,7 @@ fn another_program_is_never_replaced() {
         let Some(second) = program_or_skip(filter, 1) else { return };
         let Some(interface) = veth() else { return };
         for mode in [Mode::Native, Mode::Generic] {
-            let _link = attach_when_free(&first, interface, mode);
+            let _link = first.attach(interface, "redpkt0", mode).unwrap();
             let before = shown();
             for mode in [Mode::Native, Mode::Generic] {
                 let error = second.attach(interface, "redpkt0", mode).unwrap_err();
