@@ -2,7 +2,7 @@
 //!
 //! Servers are started as child processes by executing this program itself with a hidden `serve`, so no
 //! other binary is needed, a server can be killed, and its CPU is its own. Ledgers are audited alike, by a hidden
-//! `audit`.
+//! `audit`, and machines are looked at by a hidden `doctor`.
 
 #![forbid(unsafe_code)]
 
@@ -72,7 +72,8 @@ enum Command {
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     child::follow_parent();
     let args: Vec<OsString> = args.into_iter().collect();
-    if args.get(1).is_some_and(|command| command == "serve" || command == "audit") {
+    let is_servers = |command: &OsString| ["serve", "audit", "doctor"].iter().any(|name| command == name);
+    if args.get(1).is_some_and(is_servers) {
         return redpkt::cli::main(args);
     }
     let done = |()| ExitCode::SUCCESS;

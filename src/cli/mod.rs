@@ -4,6 +4,7 @@
 
 mod audit;
 mod config_file;
+mod doctor;
 mod export;
 mod failure;
 mod keys;
@@ -46,6 +47,8 @@ enum Command {
     Audit(audit::AuditArgs),
     /// Write a ledger into one SQLite file or a CSV file, to ask questions of
     Export(export::ExportArgs),
+    /// Look at what of this machine helps or hinders a server
+    Doctor(doctor::DoctorArgs),
     /// Copy a ledger, also that of a running server
     Backup(ledger::BackupArgs),
 }
@@ -71,6 +74,7 @@ fn run(args: Vec<OsString>) -> Result<(), Failure> {
         Command::Ticket(args) => keys::ticket(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Backup(args) => ledger::backup(&args),
     }
 }

@@ -28,6 +28,8 @@ pub struct Alarms {
     limits: [OncePerMinute; ALARMS.len()],
     before: BTreeMap<&'static str, u64>,
     failed_groups: BTreeSet<u32>,
+    queues_lost: u64,
+    queues_limit: OncePerMinute,
 }
 
 impl Alarms {
@@ -51,6 +53,18 @@ impl Alarms {
             tracing::info!(group, "the group works again");
         }
         self.failed_groups = failed;
+    }
+
+    /// Says that an interface's queues have gone since the last check, of `lost` in all; at most once a minute,
+    /// since its workers find out one after another.
+    pub fn check_queues(&mut self, now: Instant, lost: u64) {
+        if lost > self.queues_lost && self.queues_limit.ask(now).is_some() {
+            tracing::error!(
+                queues_lost = lost,
+                "the interface is gone: datagrams go through the kernel's sockets; when it is back, restart the server to take its queues again"
+            );
+        }
+        self.queues_lost = lost;
     }
 
     /// Warns of what has grown since the last check.

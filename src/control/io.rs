@@ -94,6 +94,7 @@ fn by_xdp(engines: Vec<XdpEngine>, got: &XdpGot, why: Option<String>) -> Opened 
             Mode::Generic => "generic",
         },
         zero_copy: got.copying == Copying::Zero,
+        queues_lost: 0,
         taken: got.taken.clone(),
     };
     let workers = engines.len();

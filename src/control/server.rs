@@ -7,7 +7,7 @@ use super::rates::{Rates, Sampler};
 use super::recover::{RecoverError, Store, recover};
 use super::settings::Settings;
 use super::shared::Shared;
-use super::stats::{Stats, drops};
+use super::stats::{Stats, drops, queues_lost};
 use crate::ledger::AnyLedger;
 use crate::net::{self, BindError, XdpError};
 use crate::set::book::Book;
@@ -162,6 +162,7 @@ impl Server {
         let (now, workers) = (Instant::now(), self.shared.snapshots());
         let rates = self.sampler.sample(now, &workers);
         self.alarms.check(now, drops(&workers));
+        self.alarms.check_queues(now, queues_lost(&workers));
         self.shared.set_rates(rates);
         self.shared.collect();
         self.shared.check_money(&workers);

@@ -239,6 +239,8 @@ pub struct XdpStats {
     pub mode: &'static str,
     /// Whether the NIC reads and writes our memory; else the kernel copies.
     pub zero_copy: bool,
+    /// Queues given up since the start, because the interface has gone.
+    pub queues_lost: u64,
     /// The addresses whose datagrams come past the kernel's stack.
     pub taken: Vec<SocketAddr>,
 }
@@ -270,9 +272,12 @@ pub struct Sources<'a> {
 impl Stats {
     /// Adds everything up.
     pub fn collect(sources: Sources<'_>) -> Stats {
-        let Sources { uptime_s, rates, workers, mut sets, layout, orders, io, .. } = sources;
+        let Sources { uptime_s, rates, workers, mut sets, layout, orders, mut io, .. } = sources;
         let groups = groups(&sets, &sources.groups, layout);
         let sum = |field: fn(&WorkerSnapshot) -> u64| workers.iter().map(field).sum::<u64>();
+        if let Some(xdp) = &mut io.xdp {
+            xdp.queues_lost = queues_lost(workers);
+        }
         sets.sort_by_key(|(set, _)| *set);
         Stats {
             uptime_s,
@@ -334,6 +339,11 @@ impl Stats {
             version: crate::version(),
         }
     }
+}
+
+/// Receive queues that workers have given up, because their interface has gone.
+pub fn queues_lost(workers: &[WorkerSnapshot]) -> u64 {
+    workers.iter().map(|worker| worker.net.queues_lost).sum()
 }
 
 /// Drops of all workers by reason: the core's, the engines', and the rings' between workers.

@@ -140,6 +140,8 @@ pub struct Counters {
     pub checksum: u64,
     /// Receiving failed for another reason than "nothing waits".
     pub recv_error: u64,
+    /// Receive queues given up, because their interface has gone.
+    pub queues_lost: u64,
     /// System calls that receive.
     pub recv_calls: u64,
     /// System calls that send.

@@ -2,6 +2,7 @@
 //! do not. Each test is named by the rule it holds.
 
 #![forbid(unsafe_code)]
+#![allow(dead_code, unused_imports, reason = "what the tests stand on serves `e2e_xdp` and `xdp` too")]
 
 mod common;
 

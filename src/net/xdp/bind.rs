@@ -83,6 +83,10 @@ pub fn bind_xdp(
     xdp: &XdpOptions,
 ) -> Result<(Vec<XdpEngine>, XdpGot), XdpBindError> {
     let interface = Interface::read(&xdp.interface)?;
+    let interface = match xdp.vlan {
+        None => interface,
+        Some(vlan) => interface.on_vlan(vlan),
+    };
     let sockets = bind(options)?;
     let taken = addresses(&interface, sockets[0].listen_addrs())?;
     let filter = Filter { mac: interface.mac, vlan: xdp.vlan, take: Take::To(taken.clone()) };

@@ -57,7 +57,8 @@ enum Way {
 pub struct XdpEngine {
     arrivals: ArrayVec<Arrival, BATCH_MAX>,
     frames: Frames,
-    queues: Box<[QueueSocket]>,
+    /// Those whose interface has not gone.
+    queues: Vec<QueueSocket>,
     attached: Arc<Attached>,
     /// Whether this engine tells what the program counts, which is one program for all.
     counts_for_program: bool,
@@ -77,7 +78,7 @@ pub struct XdpEngine {
     turn: usize,
     waker: Waker,
     /// The queues, the sockets, then the waker's event.
-    poll_fds: Box<[libc::pollfd]>,
+    poll_fds: Vec<libc::pollfd>,
     counters: Counters,
 }
 
@@ -100,7 +101,7 @@ impl XdpEngine {
             arrivals: ArrayVec::new(),
             frames: Frames::default(),
             poll_fds,
-            queues: queues.into_boxed_slice(),
+            queues,
             listens: sockets.listen_addrs().iter().map(|addr| wire_form(*addr)).collect(),
             locals: Arc::clone(sockets.locals()),
             last_local: (nowhere, 0),
@@ -163,7 +164,7 @@ impl XdpEngine {
             let wildcard = if is_mapped(ip) { ANY_V4 } else { ANY_V6 };
             self.listens.iter().position(|listen| *listen == (wildcard, port))
         })?;
-        let scope = self.attached.interface.index;
+        let scope = self.attached.interface.scope;
         let local = Local { ip: join_scope(ip.into(), scope), hop: ends.their_mac };
         if self.last_local.0 != local {
             self.last_local = (local, self.locals.number(local));
@@ -192,6 +193,25 @@ impl XdpEngine {
         }
     }
 
+    /// Gives up the queues whose interface has been deleted: what the network sends goes through the sockets then.
+    /// No poll tells of it, so it is asked for now and then.
+    fn give_up_lost_queues(&mut self) {
+        // From the last one on, so that the others keep their numbers.
+        for number in (0..self.queues.len()).rev() {
+            if !self.queues[number].is_lost() {
+                continue;
+            }
+            // Arrivals name their queues by number.
+            self.release_arrivals();
+            self.poll_fds.remove(number);
+            let losses = self.queues.remove(number).losses();
+            self.counters.rxq_overflow += losses.overflow;
+            self.counters.truncated += losses.dropped;
+            self.counters.queues_lost += 1;
+            self.sockets_due = true;
+        }
+    }
+
     fn send_queue(&mut self, queue: usize) {
         self.counters.send_calls += self.queues[queue].send();
     }
@@ -202,11 +222,12 @@ impl Engine for XdpEngine {
         self.release_arrivals();
         self.way = Way::Queues;
         self.counters.recv_calls += 1;
-        self.recv_queues();
         self.sockets_in -= 1;
         if self.sockets_in == 0 {
             (self.sockets_in, self.sockets_due) = (SOCKETS_EVERY, true);
+            self.give_up_lost_queues();
         }
+        self.recv_queues();
         if self.arrivals.is_empty() && (self.sockets_due || self.queues.is_empty()) {
             self.way = Way::Sockets;
             let count = self.sockets.recv();
@@ -285,6 +306,9 @@ impl Engine for XdpEngine {
         let sockets = &self.poll_fds[self.queues.len()..self.poll_fds.len() - 1];
         self.sockets_due |= ready && sockets.iter().any(|fd| fd.revents != 0);
         self.waker.end_sleep(ready && event);
+        if !ready {
+            self.give_up_lost_queues();
+        }
     }
 
     fn waker(&self) -> Waker {

@@ -277,6 +277,12 @@ impl QueueSocket {
         self.is_kick_due || !self.outbox.is_empty()
     }
 
+    /// Whether the interface has been deleted, which takes the queue from the socket for good. Says so once.
+    pub(super) fn is_lost(&self) -> bool {
+        let error = socket2::SockRef::from(&self.socket_fd()).take_error();
+        error.is_ok_and(|error| error.is_some())
+    }
+
     /// What was lost before it came to us.
     pub(super) fn losses(&self) -> QueueLosses {
         self.socket.statistics().map_or_else(

@@ -13,8 +13,8 @@ pub use hand::{Hand, Peer, challenge_cookie, hello, join_frame, next_session_ste
 pub use http::ask;
 pub use keys::Keys;
 pub use ledger::Ledger;
-pub use place::{Place, at_server, listen, wildcard_ips};
-pub use server::{Server, grown, run_to_end};
+pub use place::{Place, at_server, lab, listen, wildcard_ips};
+pub use server::{Server, grown, run_to_end, run_to_end_under};
 
 use redpkt_proto::{Now, Rng};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

@@ -25,12 +25,21 @@ thread_local! {
 /// unless the test has one already, and moves the test to the client's side.
 pub fn arguments(args: &[&str]) -> Vec<&'static str> {
     let Place::Lab { io } = crate::PLACE else { return Vec::new() };
+    if args.contains(&"--io") {
+        // A test that chooses the engine chooses its lab too.
+        return Vec::new();
+    }
     let workers = args.iter().position(|arg| *arg == "--workers").and_then(|at| args.get(at + 1));
     let queues = if workers.is_none_or(|workers| *workers == "1") { 1 } else { 2 };
-    let lab = LAB.take().filter(|lab| lab.queues() == queues).unwrap_or_else(|| new_lab(queues));
-    let interface = lab.interface(Side::Server);
-    LAB.set(Some(lab));
+    let interface = lab(queues).interface(Side::Server);
     if io == "mmsg" { vec!["--io", io] } else { vec!["--io", io, "--iface", interface] }
+}
+
+/// The lab of this test with so many queues, made if it has none; the test is on the client's side of it then.
+pub fn lab(queues: u32) -> Arc<Lab> {
+    let lab = LAB.take().filter(|lab| lab.queues() == queues).unwrap_or_else(|| new_lab(queues));
+    LAB.set(Some(Arc::clone(&lab)));
+    lab
 }
 
 /// Runs `body` where the server is.

@@ -45,7 +45,21 @@ impl Server {
 
     /// The same with another stdout, which nobody reads here unless it is piped.
     pub fn start_to(keys: &Keys, args: &[&str], env: &[(&str, &str)], stdout: Stdio) -> Server {
-        let mut command = command();
+        Server::start_command(command(&[]), keys, args, env, stdout)
+    }
+
+    /// The same as `start`, with a program that is given the server's command line and becomes it.
+    pub fn start_under(wrapper: &[&str], keys: &Keys, args: &[&str]) -> Server {
+        Server::start_command(command(wrapper), keys, args, &[], Stdio::piped())
+    }
+
+    fn start_command(
+        mut command: Command,
+        keys: &Keys,
+        args: &[&str],
+        env: &[(&str, &str)],
+        stdout: Stdio,
+    ) -> Server {
         command.stdout(stdout);
         command.arg("serve").arg("--key").arg(keys.path()).arg("--log-json").envs(env.iter().copied());
         let defaults = [
@@ -86,6 +100,11 @@ impl Server {
     /// The first address that it listens at.
     pub fn addr(&self) -> SocketAddr {
         self.listen[0]
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn http(&self) -> SocketAddr {
@@ -220,7 +239,12 @@ fn drops_of(stats: &Value) -> BTreeMap<String, u64> {
 
 /// Runs the program with these arguments until it ends by itself: exit code, stdout, stderr.
 pub fn run_to_end(args: &[&str]) -> (i32, String, String) {
-    let mut child = command().args(args).spawn().expect("the program starts");
+    run_to_end_under(&[], args)
+}
+
+/// The same by way of a program that is given the command line and becomes it.
+pub fn run_to_end_under(wrapper: &[&str], args: &[&str]) -> (i32, String, String) {
+    let mut child = command(wrapper).args(args).spawn().expect("the program starts");
     let (mut stdout, mut stderr) = (Output::of(child.stdout.take()), Output::of(child.stderr.take()));
     let end = Instant::now() + PATIENCE;
     let status = loop {
@@ -236,8 +260,11 @@ pub fn run_to_end(args: &[&str]) -> (i32, String, String) {
     (status.code().expect("it ended by itself"), stdout.all(), stderr.all())
 }
 
-fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_redpkt-bench"));
+fn command(wrapper: &[&str]) -> Command {
+    let program = env!("CARGO_BIN_EXE_redpkt-bench");
+    let mut words = wrapper.iter().copied().chain([program]);
+    let mut command = Command::new(words.next().unwrap_or(program));
+    command.args(words);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).env_remove("RUST_LOG");
     // Whatever ends the test, ends it.
     command.env(redpkt_bench::child::PARENT, std::process::id().to_string());
