@@ -3,7 +3,7 @@
 use rand::{Rng as _, RngExt as _};
 use redpkt::cli::Failure;
 use redpkt::net::affinity;
-use redpkt::net::client::{ClientSockets, Peers};
+use redpkt::net::xdp::{PeersOptions, XdpMode, XdpOptions, XdpPeers};
 use redpkt_proto::body::Hello;
 use redpkt_proto::frame::VERSION;
 use redpkt_proto::keyring::KeyRing;
@@ -16,8 +16,11 @@ use zerocopy::{FromZeros as _, IntoBytes as _};
 /// Different datagrams: each is sent again and again.
 const DATAGRAMS: usize = 8_192;
 
-/// Ports that they come from.
-const PORTS: usize = 64;
+/// Addresses and ports that they come from, in turn.
+const STRANGERS: usize = 4_096;
+
+/// The network of those addresses.
+const NETWORK: &str = crate::lab::PEERS[0];
 
 /// Datagrams sent at once at the most: what is behind by more was not kept up with.
 const TOGETHER: u64 = 256;
@@ -54,6 +57,8 @@ pub struct Garbage {
     pub per_s: u32,
     /// Users 1 to this have sessions.
     pub users: u64,
+    /// The interface to do it on.
+    pub interface: &'static str,
     /// The core to do it on.
     pub core: usize,
 }
@@ -74,15 +79,22 @@ impl Garbage {
         affinity::precise_timers().map_err(Failure::machine)?;
         let datagrams: Vec<Vec<u8>> =
             (0..DATAGRAMS).map(|nth| KINDS[nth % KINDS.len()].datagram(self.users, rng)).collect();
-        let sockets = ClientSockets::connect(self.target, PORTS, false).map_err(Failure::machine)?;
-        let mut peers = Peers::Sockets(sockets);
+        // By AF_XDP, because a kernel's sockets do not throw that fast beside an honest client.
+        let options = PeersOptions {
+            server: self.target,
+            count: STRANGERS,
+            network: Some(NETWORK.parse().map_err(Failure::machine)?),
+            server_mac: None,
+            xdp: XdpOptions { interface: self.interface.to_owned(), vlan: None, mode: XdpMode::Auto },
+        };
+        let (mut peers, _) = XdpPeers::open(&options).map_err(Failure::machine)?;
         let begun = Instant::now();
         let mut next = 0u64;
         while !stop.load(Ordering::Relaxed) {
             let due = (begun.elapsed().as_nanos() * u128::from(self.per_s) / 1_000_000_000) as u64;
             let until = due.min(next + TOGETHER);
             for nth in next..until {
-                peers.send(nth as usize / 32 % PORTS, &datagrams[nth as usize % DATAGRAMS]);
+                peers.send(nth as usize % STRANGERS, &datagrams[nth as usize % DATAGRAMS]);
             }
             peers.flush();
             // Some of it is answered: sessions that are not known, versions that are not spoken.

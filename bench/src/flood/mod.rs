@@ -115,8 +115,13 @@ impl FloodArgs {
             ..RunOptions::new(child.listen(), child.keys().clone(), self.users, rate, self.duration)
         };
         let mut fleet = Fleet::join(&options, &mut |_| ())?;
-        let garbage =
-            Garbage { target: child.listen(), per_s: self.garbage, users: self.users, core: cores.client };
+        let garbage = Garbage {
+            target: child.listen(),
+            per_s: self.garbage,
+            users: self.users,
+            interface: lab.interface(Side::Client),
+            core: cores.client,
+        };
         let mut rng = os_seeded_rng().map_err(Failure::machine)?;
         let (before, stop) = (child.stats()?, AtomicBool::new(false));
         let cpu_before = child.cpu_ns()?;

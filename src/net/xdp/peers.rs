@@ -301,7 +301,7 @@ impl Wire {
             their_mac,
             vlan: options.xdp.vlan,
             server: (split_scope(path.ip).0, path.port),
-            scope: interface.index,
+            scope: interface.scope,
             network,
             sources,
         })
@@ -367,6 +367,7 @@ mod tests {
         let interface = Interface {
             name: "none".into(),
             index: 7,
+            scope: 7,
             mac: [2, 0, 0, 0, 0, 2],
             addresses: Vec::new(),
             driver: String::new(),
