@@ -23,14 +23,16 @@ fn broken_datagrams_are_counted(mode: &str) {
         change(&mut frame);
         frame
     };
-    let cases: [(&str, Vec<u8>); 10] = [
+    let cases: [(&str, Vec<u8>); 12] = [
         ("length", datagram(None, from, to, &[1; 63])),
         ("length", datagram(None, from, to, &[1; 65])),
         ("length", datagram(None, from, to, &[])),
         ("version", version(0)),
         ("version", version(16)),
-        // The server's own direction.
-        ("version", version(0x81)),
+        ("version", version(0x80 | 16)),
+        // The server's own direction is the core's to refuse.
+        ("direction", version(0x81)),
+        ("truncated", datagram(None, from, to, &[1; 19 * 64])),
         ("checksum", changed(|frame| frame[PAYLOAD_AT + 20] ^= 1)),
         ("checksum", changed(|frame| frame[IP_AT + 8] -= 1)),
         // The datagram is longer than the packet that it is in.
