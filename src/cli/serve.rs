@@ -4,7 +4,9 @@ use super::Failure;
 use super::keys::read_key_file;
 use super::lines::Lines;
 use super::serve_options::ServeArgs;
-use crate::control::{Rates, Server, Settings, Shared, StartError, Stats, http_serve};
+use crate::control::{
+    Rates, Server, ServiceError, Settings, Shared, StartError, Stats, http_serve, read_table,
+};
 use crate::telemetry::{self, LogOptions};
 use redpkt_proto::steer::Layout;
 use std::sync::Arc;
@@ -113,7 +115,10 @@ async fn watch(server: &mut Server, shared: &Shared, signals: &mut Signals, tell
     loop {
         tokio::select! {
             _ = tick.tick() => tell(server.sample()),
-            _ = signals.hangup.recv() => reload_keys(shared),
+            _ = signals.hangup.recv() => {
+                reload_keys(shared);
+                reload_service(shared);
+            }
             _ = signals.terminate.recv() => return,
             _ = signals.interrupt.recv() => return,
         }
@@ -144,6 +149,19 @@ fn reload_keys(shared: &Shared) {
             Err(error) => tracing::error!(%error, "keys read again, but not taken"),
         },
         Err(failure) => tracing::error!(%failure, "keys stay as they were"),
+    }
+}
+
+/// Reads the table of levels again, if there is one. What was forced by hand is let go.
+fn reload_service(shared: &Shared) {
+    let Some(file) = &shared.settings().service_file else { return };
+    let changed = shared.change_service(|plan| {
+        *plan = read_table(file)?;
+        Ok::<_, ServiceError>(())
+    });
+    match changed {
+        Ok(()) => tracing::info!(file = %file.display(), "levels of service read again"),
+        Err(error) => tracing::error!(%error, "levels of service stay as they were"),
     }
 }
 

@@ -3,14 +3,16 @@
 use super::keys::read_key_file;
 use super::parse::{At, Cores, parse_at, parse_batch, parse_cores, parse_fen_range, parse_seconds};
 use super::{Failure, secret_file};
-use crate::control::{FEN_IN_ALL_MAX, HttpSettings, Io, OrderError, Settings, Totals, check_order};
+use crate::control::{
+    FEN_IN_ALL_MAX, HttpSettings, Io, OrderError, Settings, Totals, check_order, read_table,
+};
 use crate::ledger::sqlite;
 use crate::net::affinity::allowed_cores;
 use crate::net::bind::BATCH_MAX;
 use crate::net::xdp::{XdpMode, XdpOptions};
 use crate::set::book::{Order, SHARES_MAX};
 use crate::set::{Capacity, RECORDS_MAX};
-use crate::worker::Idle;
+use crate::worker::{Idle, Plan};
 use clap::{Args, ValueEnum};
 use redpkt_proto::steer::{Layout, SETS_MAX};
 use std::net::SocketAddr;
@@ -107,6 +109,9 @@ pub struct ServeArgs {
     /// The 802.1Q tag of our frames on --iface [default: none]
     #[arg(long, value_name = "ID", requires = "iface", value_parser = clap::value_parser!(u16).range(1..=4094))]
     vlan: Option<u16>,
+    /// The table of levels of service, TOML; read again on SIGHUP [default: the one in docs/OVERLOAD.md]
+    #[arg(long, value_name = "FILE")]
+    service: Option<PathBuf>,
     /// Datagrams that a worker takes at once, at the most
     #[arg(long, value_name = "N", default_value_t = BATCH_MAX, value_parser = parse_batch)]
     batch: usize,
@@ -196,6 +201,11 @@ impl ServeArgs {
             cores,
             io,
             batch: self.batch,
+            service: match &self.service {
+                Some(file) => read_table(file).map_err(Failure::usage)?,
+                None => Plan::default(),
+            },
+            service_file: self.service,
             steering: self.steering == OnOff::On,
             idle: match self.when_idle {
                 WhenIdle::Block => Idle::Block,

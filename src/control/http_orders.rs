@@ -4,9 +4,11 @@ use super::check_order::check_order;
 use super::desk::Refused;
 use super::http::refuse;
 use super::rebuild::RebuildError;
-use super::shared::Shared;
+use super::service::{self, ServiceError};
+use super::shared::{ChangeError, Shared};
 use crate::cli::{parse_at, parse_fen_range};
 use crate::set::Payment;
+use crate::worker::Plan;
 use crate::set::book::{ANSWER_FEN_MAX, Order, OrderState, What};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
@@ -27,6 +29,8 @@ pub fn routes() -> Router<Arc<Shared>> {
         .route("/deposit", post(deposit))
         .route("/withdraw", post(withdraw))
         .route("/groups/{group}/rebuild", post(rebuild))
+        .route("/service", post(force_level))
+        .route("/service/{switch}", post(set_switch))
 }
 
 type Fields = Query<Vec<(String, String)>>;
@@ -119,6 +123,37 @@ async fn pay(shared: &Shared, payment: Result<Payment, String>) -> Response {
             let report = PaymentReport { id, kind, user: *user, fen: *fen, state: "done" };
             (status_of(is_new), Json(report)).into_response()
         }
+    }
+}
+
+async fn force_level(State(shared): State<Arc<Shared>>, Query(fields): Fields) -> Response {
+    match fields.as_slice() {
+        [(name, level)] if name == "level" => service_changed(&shared, |plan| service::force(plan, level)),
+        _ => refuse(StatusCode::BAD_REQUEST, "expected level=NUMBER, level=NAME or level=auto"),
+    }
+}
+
+async fn set_switch(
+    State(shared): State<Arc<Shared>>,
+    Path(switch): Path<String>,
+    Query(fields): Fields,
+) -> Response {
+    match fields.as_slice() {
+        [(name, state)] if name == "state" => {
+            service_changed(&shared, |plan| service::set_switch(plan, &switch, state))
+        }
+        _ => refuse(StatusCode::BAD_REQUEST, "expected state=on, state=off or state=auto"),
+    }
+}
+
+fn service_changed(shared: &Shared, change: impl FnOnce(&mut Plan) -> Result<(), ServiceError>) -> Response {
+    match shared.change_service(change) {
+        Ok(()) => Json(shared.service()).into_response(),
+        Err(ChangeError::Refused(error @ ServiceError::NoSwitch(_))) => {
+            refuse(StatusCode::NOT_FOUND, &error.to_string())
+        }
+        Err(ChangeError::Refused(error)) => refuse(StatusCode::BAD_REQUEST, &error.to_string()),
+        Err(ChangeError::Hangs(error)) => refuse(StatusCode::SERVICE_UNAVAILABLE, &error.to_string()),
     }
 }
 

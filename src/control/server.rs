@@ -256,7 +256,8 @@ fn start_workers<E: net::Engine + Send + 'static>(
         let groups = std::mem::take(&mut own_groups[number as usize]);
         let rng = os_seeded_rng().map_err(StartError::Random)?;
         let core = settings.cores.get(number as usize).copied();
-        let options = WorkerOptions { core, idle: settings.idle };
+        let plan = Arc::new(settings.service.clone());
+        let options = WorkerOptions { core, idle: settings.idle, plan };
         let new_core = move |now: Now| Core::new(config, keys, now, rng, Beginning { groups, links });
         let (worker, thread) = worker::start(number, engine, handover, options, new_core, own)
             .map_err(|error| StartError::Worker { worker: number, core, error })?;

@@ -4,7 +4,7 @@ use super::io::Io;
 use crate::ledger::sqlite::JournalOptions;
 use crate::set::book::Order;
 use crate::set::{Capacity, Config};
-use crate::worker::Idle;
+use crate::worker::{Idle, Plan};
 use redpkt_proto::keyring::KeyRing;
 use redpkt_proto::steer::Layout;
 use std::net::SocketAddr;
@@ -25,6 +25,10 @@ pub struct Settings {
     pub batch: usize,
     /// Whether the kernel is given the steering program.
     pub steering: bool,
+    /// What is given up at which load.
+    pub service: Plan,
+    /// The file that it came from, to read it again on SIGHUP.
+    pub service_file: Option<PathBuf>,
     /// What a worker does when nothing waits.
     pub idle: Idle,
     /// Top 16 bits of packet ids.

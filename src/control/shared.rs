@@ -5,15 +5,27 @@ use super::desk::{Desk, Refused};
 use super::rates::Rates;
 use super::recover::Store;
 use super::server::lock;
+use super::service::{ServiceStats, service_stats};
 use super::settings::Settings;
 use super::stats::{IoStats, Sources, Stats};
 use crate::ledger::AnyLedger;
 use crate::set::book::Order;
-use crate::worker::{Command, GroupSnapshot, SetSnapshot, WorkerHandle, WorkerHangs, WorkerSnapshot};
+use crate::worker::{Command, GroupSnapshot, Plan, SetSnapshot, WorkerHandle, WorkerHangs, WorkerSnapshot};
 use redpkt_proto::keyring::KeyRing;
 use std::net::SocketAddr;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
+
+/// Why the levels of service were not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError<E> {
+    /// It is no change that can be.
+    #[error("{0}")]
+    Refused(E),
+    /// A worker does not listen.
+    #[error(transparent)]
+    Hangs(WorkerHangs),
+}
 
 /// A running server, for whoever asks or orders.
 pub struct Shared {
@@ -26,6 +38,7 @@ pub struct Shared {
     desk: Mutex<Desk>,
     rates: Mutex<Rates>,
     checker: Checker,
+    plan: Mutex<Plan>,
 }
 
 impl Shared {
@@ -37,7 +50,7 @@ impl Shared {
         listen: Vec<SocketAddr>,
         io: IoStats,
     ) -> Shared {
-        let (desk, started) = (Mutex::new(desk), Instant::now());
+        let (desk, started, plan) = (Mutex::new(desk), Instant::now(), settings.service.clone());
         Shared {
             workers,
             settings,
@@ -47,6 +60,7 @@ impl Shared {
             started,
             desk,
             rates: Mutex::default(),
+            plan: Mutex::new(plan),
             checker: Checker::default(),
         }
     }
@@ -76,6 +90,7 @@ impl Shared {
             conservation: self.checker.last(),
             layout: self.settings.layout,
             io: self.io.clone(),
+            service: service_stats(&lock(&self.plan), &workers),
         })
     }
 
@@ -112,6 +127,24 @@ impl Shared {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
         let runtime = runtime.map_err(|error| Refused::Hangs(error.to_string()))?;
         runtime.block_on(self.give_order(order, any_day))
+    }
+
+    /// Changes what is given up at which load, for all workers. What was in force stays where the change is none.
+    pub fn change_service<E>(&self, change: impl FnOnce(&mut Plan) -> Result<(), E>) -> Result<(), ChangeError<E>> {
+        let mut plan = lock(&self.plan);
+        let mut changed = plan.clone();
+        change(&mut changed).map_err(ChangeError::Refused)?;
+        let told = Arc::new(changed.clone());
+        for worker in &self.workers {
+            worker.command(Command::Service(Arc::clone(&told))).map_err(ChangeError::Hangs)?;
+        }
+        *plan = changed;
+        Ok(())
+    }
+
+    /// What is in force.
+    pub fn service(&self) -> ServiceStats {
+        service_stats(&lock(&self.plan), &self.snapshots())
     }
 
     /// Has all workers check tickets with these keys.

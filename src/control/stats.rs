@@ -3,6 +3,7 @@
 use super::conservation::Conservation;
 use super::orders::OrderReport;
 use super::rates::Rates;
+use super::service::ServiceStats;
 use crate::set::Drop;
 use crate::telemetry;
 use crate::worker::{GroupSnapshot, SetSnapshot, WorkerSnapshot};
@@ -86,6 +87,8 @@ pub struct Stats {
     pub workers: Vec<WorkerStats>,
     /// How datagrams move.
     pub io: IoStats,
+    /// What is given up because of load, or by hand.
+    pub service: ServiceStats,
     /// Bytes of the process in memory.
     pub rss_bytes: u64,
     /// The version of the program.
@@ -267,12 +270,14 @@ pub struct Sources<'a> {
     pub orders: Vec<OrderReport>,
     /// How datagrams move.
     pub io: IoStats,
+    /// What is given up.
+    pub service: ServiceStats,
 }
 
 impl Stats {
     /// Adds everything up.
     pub fn collect(sources: Sources<'_>) -> Stats {
-        let Sources { uptime_s, rates, workers, mut sets, layout, orders, mut io, .. } = sources;
+        let Sources { uptime_s, rates, workers, mut sets, layout, orders, mut io, service, .. } = sources;
         let groups = groups(&sets, &sources.groups, layout);
         let sum = |field: fn(&WorkerSnapshot) -> u64| workers.iter().map(field).sum::<u64>();
         if let Some(xdp) = &mut io.xdp {
@@ -335,6 +340,7 @@ impl Stats {
             sets: sets.iter().map(|(set, snapshot)| SetStats::new(*set, snapshot, layout)).collect(),
             workers: workers.iter().map(WorkerStats::new).collect(),
             io,
+            service,
             rss_bytes: telemetry::resident_bytes().unwrap_or(0),
             version: crate::version(),
         }

@@ -22,6 +22,8 @@ fn settings(dir: &Path, workers: u32) -> Settings {
         cores: Vec::new(),
         io: crate::control::Io::Mmsg,
         batch: crate::net::bind::BATCH_MAX,
+        service: crate::worker::Plan::default(),
+        service_file: None,
         steering: true,
         idle: Idle::Block,
         machine: 3,

@@ -198,6 +198,8 @@ fn open(addr: SocketAddr, options: &BindOptions<'_>) -> io::Result<(Socket, usiz
         set_option(socket.as_fd(), level, option, 1)?;
     }
     set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)?;
+    // When each datagram came, from which the load is known.
+    set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)?;
     // Sending blocks, so that a full buffer is back-pressure and not loss, but never for long.
     socket.set_write_timeout(Some(SEND_TIMEOUT))?;
     let recv_buffer_bytes = raise_buffer(&socket, Direction::Receive, options.recv_buffer_bytes)?;

@@ -3,18 +3,21 @@
 use super::address::{Family, split_scope};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Room for every control message used here: a drop counter and a packet info, or a segment size.
+/// Room for every control message used here: a drop counter, a time and a packet info, or a segment size.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 pub(super) struct Control([u8; CONTROL_BYTES]);
 
-/// Bytes of a [`Control`]: one cache line.
-pub(super) const CONTROL_BYTES: usize = 64;
+/// Bytes of a [`Control`]: two cache lines.
+pub(super) const CONTROL_BYTES: usize = 128;
 
 const HEADER_BYTES: usize = size_of::<libc::cmsghdr>();
 const ALIGN: usize = align_of::<libc::cmsghdr>();
 const _: () = assert!(
-    2 * HEADER_BYTES + size_of::<u32>().next_multiple_of(ALIGN) + size_of::<libc::in6_pktinfo>()
+    3 * HEADER_BYTES
+        + size_of::<u32>().next_multiple_of(ALIGN)
+        + size_of::<libc::timespec>()
+        + size_of::<libc::in6_pktinfo>()
         <= CONTROL_BYTES
 );
 
@@ -23,6 +26,8 @@ const _: () = assert!(
 pub(super) struct Received {
     /// Datagrams that the socket has dropped since it was made, wrapping; absent when there are none.
     pub(super) dropped: Option<u32>,
+    /// When the kernel received the datagram, on its wall clock, in ns since 1970.
+    pub(super) received_ns: Option<i64>,
     /// The local address at which the datagram came, in a path's form; absent for a multicast one,
     /// which cannot be a reply's source.
     pub(super) local_ip: Option<[u8; 16]>,
@@ -93,6 +98,12 @@ impl Received {
         match (level, kind) {
             (libc::SOL_SOCKET, libc::SO_RXQ_OVFL) if data.len() >= 4 => {
                 self.dropped = Some(i32_at(data, 0) as u32);
+            }
+            (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) if data.len() >= size_of::<libc::timespec>() => {
+                let [seconds, ns] = [0, 8].map(|at| {
+                    i64::from_ne_bytes(data[at..at + 8].try_into().expect("8 bytes"))
+                });
+                self.received_ns = seconds.checked_mul(1_000_000_000).and_then(|all| all.checked_add(ns));
             }
             (libc::IPPROTO_IP, libc::IP_PKTINFO) if data.len() >= size_of::<libc::in_pktinfo>() => {
                 // ipi_spec_dst, not ipi_addr: for a broadcast it is our own address on that interface.

@@ -15,7 +15,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// One worker's socket at one listen address.
 pub(super) struct Listen {
@@ -30,6 +30,15 @@ pub(super) struct Common {
     pub(super) locals: Arc<Locals>,
     pub(super) steering: Steering,
     pub(super) batch: usize,
+}
+
+/// Longer waits are a step of the system's clock: no socket's buffer holds so much.
+const WAITED_NS_MAX: u64 = 1_000_000_000;
+
+/// The system's wall clock, in ns since 1970.
+fn wall_ns() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// A datagram of the last batch: who sent it, and which buffer it lies in.
@@ -69,6 +78,8 @@ pub struct MmsgEngine {
     inbox: Inbox,
     arrivals: Box<[Arrival]>,
     arrived: usize,
+    /// How long the first datagrams of the last batch had waited at the most, in ns.
+    waited_ns: Option<u64>,
     /// Which socket is asked first.
     turn: usize,
     outbox: Outbox,
@@ -96,6 +107,7 @@ impl MmsgEngine {
             inbox: Inbox::new(batch),
             arrivals: vec![nobody; batch].into_boxed_slice(),
             arrived: 0,
+            waited_ns: None,
             turn: 0,
             outbox: Outbox::new(batch),
             queue: vec![Queued { local: 0, bytes: 0 }; batch].into_boxed_slice(),
@@ -150,7 +162,13 @@ impl MmsgEngine {
             0
         });
         for slot in first..first + count {
-            self.take(listen, slot);
+            if let Some(received_ns) = self.take(listen, slot)
+                && slot == first
+            {
+                // Both are the system's wall clock. A step of it between the two is no wait.
+                let waited_ns = u64::try_from(wall_ns().saturating_sub(received_ns)).unwrap_or(0);
+                self.waited_ns = self.waited_ns.max(Some(waited_ns.min(WAITED_NS_MAX)));
+            }
         }
         for slot in first..first + controls {
             self.inbox.headers.get_mut(slot).msg_hdr.msg_controllen = 0;
@@ -159,35 +177,38 @@ impl MmsgEngine {
         count
     }
 
-    /// Looks at the message in `slot`: an arrival, or dropped and counted.
-    fn take(&mut self, listen: usize, slot: usize) {
+    /// Looks at the message in `slot`: an arrival, or dropped and counted. When the kernel received it, if it says so.
+    fn take(&mut self, listen: usize, slot: usize) -> Option<i64> {
         let header = self.inbox.headers.get_mut(slot);
         let bytes = header.msg_len as u16;
         let truncated = header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
         let control_bytes = header.msg_hdr.msg_controllen;
         header.msg_hdr.msg_namelen = NAME_BYTES as libc::socklen_t;
         let mut local_address = 0;
+        let mut received_ns = None;
         if control_bytes > 0 {
             let received = self.inbox.controls.get(slot).read(control_bytes);
             if let Some(dropped) = received.dropped {
                 let seen = std::mem::replace(&mut self.dropped[listen], dropped);
                 self.counters.rxq_overflow += u64::from(dropped.wrapping_sub(seen));
             }
+            received_ns = received.received_ns;
             if let Some(ip) = received.local_ip {
                 local_address = self.common.locals.number(Local::at(ip));
             }
         }
         if truncated {
             self.counters.truncated += 1;
-            return;
+            return received_ns;
         }
         let local = local_name(listen, local_address);
         let Some(path) = self.inbox.names.get(slot).answerable_path(local) else {
             self.counters.source += 1;
-            return;
+            return received_ns;
         };
         self.arrivals[self.arrived] = Arrival { path, bytes, slot: slot as u16 };
         self.arrived += 1;
+        received_ns
     }
 
     fn family(&self, listen: usize) -> Family {
@@ -200,6 +221,7 @@ impl Engine for MmsgEngine {
     /// those that have more: a flooded socket does not starve another.
     fn recv(&mut self) -> usize {
         self.arrived = 0;
+        self.waited_ns = None;
         let sockets = self.listens.len();
         let batch = self.common.batch;
         let mut filled = 0;
@@ -232,6 +254,10 @@ impl Engine for MmsgEngine {
             let bytes = unsafe { std::slice::from_raw_parts_mut(first, usize::from(arrival.bytes)) };
             Datagram { path: arrival.path, bytes }
         })
+    }
+
+    fn waited_ns(&self) -> Option<u64> {
+        self.waited_ns
     }
 
     fn reply(&mut self, reply_bytes: &[usize]) {

@@ -82,6 +82,10 @@ pub trait Engine {
     /// [`reply`](Engine::reply).
     fn datagrams(&mut self) -> impl ExactSizeIterator<Item = Datagram<'_>>;
 
+    /// How long the first datagram of the last [`recv`](Engine::recv) had waited since the kernel received it, in ns;
+    /// `None` where nobody knows.
+    fn waited_ns(&self) -> Option<u64>;
+
     /// Sends back, for each datagram `i` of the last [`recv`](Engine::recv), the first `reply_bytes[i]`
     /// bytes of its buffer to where it came from; 0 is no reply. The replies leave as one batch.
     ///

@@ -1,5 +1,6 @@
 //! One worker's core: the way of a batch through it.
 
+use super::admission::{self, Class, Seen, Service};
 use super::book::Book;
 use super::config::Config;
 use super::counters::{Counters, Drop};
@@ -179,6 +180,8 @@ pub struct Core<L> {
     pub(super) recount_at: usize,
     pub(super) recounted_ns: u64,
     pub(super) load_level: u8,
+    pub(super) service: Service,
+    seen: Seen,
     swept_ns: u64,
     found: Vec<Found>,
 }
@@ -223,6 +226,8 @@ impl<L: Ledger> Core<L> {
             recount_at: 0,
             recounted_ns: now.mono_ns,
             load_level: 0,
+            service: Service::FULL,
+            seen: Seen::new(),
             swept_ns: now.mono_ns,
             found: Vec::with_capacity(64),
             keys,
@@ -239,8 +244,9 @@ impl<L: Ledger> Core<L> {
         self.load_level = load_level;
         let mut found = std::mem::take(&mut self.found);
         found.clear();
+        let hour = (now.wall_s() / 3_600) as u32;
         for job in jobs.iter_mut() {
-            let what = self.check_headers(job);
+            let what = self.check_headers(now, hour, job);
             if let Found::Session { set, user } = what {
                 hardware.prefetch(self.sessions.index_entry(set, user));
             }
@@ -387,8 +393,24 @@ impl<L: Ledger> Core<L> {
         self.sessions.memory()
     }
 
-    /// Version, direction and user of all frames, and the op of a handshake, which comes alone.
-    fn check_headers(&mut self, job: &mut Job<'_>) -> Found {
+    /// What is to be done and left from now on.
+    pub fn set_service(&mut self, service: Service) {
+        self.service = service;
+    }
+
+    /// What is done and left now.
+    pub fn service(&self) -> Service {
+        self.service
+    }
+
+    /// Datagrams by priority since they were last cleared.
+    pub fn seen(&mut self) -> &mut Seen {
+        &mut self.seen
+    }
+
+    /// Version, direction and user of all frames, and the op of a handshake, which comes alone. What the load does not
+    /// leave room for ends here: neither its session nor its key is looked at.
+    fn check_headers(&mut self, now: Now, hour: u32, job: &mut Job<'_>) -> Found {
         job.replies = 0;
         self.counters.frames_in += job.frames.len() as u64;
         let first = job.frames[0].header;
@@ -398,12 +420,29 @@ impl<L: Ledger> Core<L> {
             return self.refuse_headers(job);
         }
         let user = first.user.get();
+        let class = Class::of(first.op);
+        let priority = admission::priority(class, user, hour);
+        self.seen.note(priority);
+        if !self.service.admits(class, priority) {
+            return self.shed(now, job, class);
+        }
         let set = self.position_of_set[self.config.layout.set_of(user) as usize];
         assert_ne!(set, NOT_OWN, "a datagram is handed to the worker that owns its user");
         match Op::from_wire(first.op) {
             Some(Op::Hello | Op::Join) if job.frames.len() == 1 => Found::Handshake { set },
             _ => Found::Session { set, user },
         }
+    }
+
+    /// A datagram that there is no time for now.
+    #[cold]
+    fn shed(&mut self, now: Now, job: &mut Job<'_>, class: Class) -> Found {
+        self.counters.drop(Drop::Shed);
+        self.counters.shed[class as usize] += 1;
+        let code = if class == Class::Join { RefusalCode::Busy } else { RefusalCode::Load };
+        let retry_after_ms = admission::retry_after_ms(job.frames[0].header.user.get(), now);
+        refuse(job, Op::Error, code as u8, retry_after_ms);
+        Found::Done
     }
 
     /// A datagram whose headers do not fit: which of them, and what is said about it.

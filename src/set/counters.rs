@@ -35,11 +35,13 @@ pub enum Drop {
     Rate,
     /// A request about money in a group whose journal has failed.
     Ledger,
+    /// Refused unread, by its header, because of load or by the operator's wish.
+    Shed,
 }
 
 impl Drop {
     /// Every reason, in the order of its number.
-    pub const ALL: [Drop; 14] = [
+    pub const ALL: [Drop; 15] = [
         Drop::Length,
         Drop::Version,
         Drop::Op,
@@ -54,6 +56,7 @@ impl Drop {
         Drop::Full,
         Drop::Rate,
         Drop::Ledger,
+        Drop::Shed,
     ];
 
     /// Its name in `/stats.json`.
@@ -73,6 +76,7 @@ impl Drop {
             Drop::Full => "full",
             Drop::Rate => "rate",
             Drop::Ledger => "ledger",
+            Drop::Shed => "shed",
         }
     }
 }
@@ -125,6 +129,8 @@ pub struct Counters {
     pub idle_ended: u64,
     /// Sessions that proved a new address.
     pub path_changes: u64,
+    /// Refused unread, by [`Class`](super::admission::Class).
+    pub shed: [u64; super::admission::CLASSES],
     /// By [`Drop`].
     pub drops: [u64; Drop::ALL.len()],
 }

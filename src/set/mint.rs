@@ -47,6 +47,12 @@ impl<L: Ledger> Core<L> {
     pub(super) fn mint_due(&mut self, now: Now) -> bool {
         let mut more = false;
         for group in 0..self.groups.len() {
+            if !self.service.mints {
+                // The pace begins anew, as after a pause: what was not made meanwhile does not come in a burst.
+                let book = &mut self.groups[group].book;
+                (0..book.orders().len()).for_each(|order| book.order_mut(order).hold());
+                continue;
+            }
             if self.groups[group].has_failed {
                 continue;
             }

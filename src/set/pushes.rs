@@ -125,6 +125,9 @@ impl<L: Ledger> Core<L> {
 
     /// Sends the pushes that are due; whether more are.
     pub(super) fn push_due(&mut self, now: Now, send: &mut impl FnMut(&Path, &Frame)) -> bool {
+        if !self.service.invites {
+            return false;
+        }
         for _ in 0..PUSHES_PER_TURN {
             let Some((push, sent)) = self.pushes.pop_due(now) else { return false };
             self.push(now, push, sent, send);

@@ -2,15 +2,18 @@
 
 #![forbid(unsafe_code)]
 
+mod admission;
 mod clock;
 mod front;
 mod gather;
 mod hardware;
 mod load;
 mod run;
+mod service;
 mod snapshot;
 
 pub use clock::Clock;
 pub use hardware::ThisProcessor;
+pub use service::{LEVELS_MAX, Level, Plan, Standing, Switch, Switches};
 pub use run::{Command, Idle, Own, Worker, WorkerHandle, WorkerHangs, WorkerOptions, start};
 pub use snapshot::{GroupSnapshot, SetSnapshot, WorkerSnapshot};

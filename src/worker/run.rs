@@ -5,6 +5,8 @@ use super::front::owner;
 use super::gather::Gather;
 use super::hardware::ThisProcessor;
 use super::load::Load;
+use super::admission::Admission;
+use super::service::{Plan, Standing};
 use super::snapshot::{GroupSnapshot, SetSnapshot, WorkerSnapshot};
 use crate::ledger::Ledger;
 use crate::net::{self, Datagram, Engine, Handover, RingFull};
@@ -72,6 +74,8 @@ pub enum Command<L> {
         /// Says by it what became of it.
         ticket: u64,
     },
+    /// What is given up at which load, from now on.
+    Service(Arc<Plan>),
     /// Put a group back to work with what its journal says.
     Rebuild(Box<(Book, L, Vec<Message>)>),
     /// Answer what is in flight, then end. All workers get the same number, which begins as how many they
@@ -89,12 +93,14 @@ pub enum Idle {
 }
 
 /// How a worker runs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct WorkerOptions {
     /// The core it is pinned to; `None` leaves it to the kernel.
     pub core: Option<usize>,
     /// What it does when nothing waits.
     pub idle: Idle,
+    /// What it gives up at which load.
+    pub plan: Arc<Plan>,
 }
 
 /// The control plane's side of a running worker.
@@ -211,6 +217,9 @@ where
             done: its_done,
             groups: its_groups,
             load: Load::default(),
+            admission: Admission::new(now.mono_ns),
+            plan: options.plan,
+            standing: Standing::default(),
             snapshot: WorkerSnapshot::default(),
             published_ns: 0,
             publications: 0,
@@ -246,6 +255,9 @@ pub struct Worker<E, L> {
     sets: Arc<Vec<(u32, Published<SetSnapshot>)>>,
     groups: Arc<Vec<(u32, Published<GroupSnapshot>)>>,
     load: Load,
+    admission: Admission,
+    plan: Arc<Plan>,
+    standing: Standing,
     snapshot: WorkerSnapshot,
     published_ns: u64,
     publications: u64,
@@ -272,7 +284,8 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
             let all_are_dry = self.all_are_dry();
             let received = self.engine.recv();
             let now = self.clock.now();
-            self.load.turn(now.mono_ns, received > 0);
+            self.load.turn(now.mono_ns, received > 0, self.engine.waited_ns());
+            self.follow_load(now);
             if received > 0 {
                 self.handle_received(now);
             }
@@ -318,6 +331,13 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
             }
             std::thread::sleep(SLEEP);
         }
+    }
+
+    /// How much is let in, and what is given up.
+    fn follow_load(&mut self, now: Now) {
+        let cut = self.admission.turn(now.mono_ns, self.load.last_ns(), self.core.seen());
+        self.standing.follow(&self.plan, now.mono_ns, self.load.smoothed_ns());
+        self.core.set_service(self.standing.service(&self.plan, cut));
     }
 
     /// Answers the datagrams of the last `recv` in place; those of other workers' users are given to them.
@@ -370,6 +390,7 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
                 self.core.set_order_state(number, state, ticket, now);
             }
             Command::Pay { payment, ticket } => self.core.pay(&payment, ticket, now),
+            Command::Service(plan) => self.plan = plan,
             Command::Rebuild(group) => {
                 let (book, ledger, owed) = *group;
                 self.core.rebuild(book, ledger, owed, now);
@@ -417,6 +438,9 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
             });
         }
         snapshot.load_level = self.load.level().into();
+        snapshot.service_level = self.standing.level() as u64;
+        snapshot.service_off = self.standing.off(&self.plan).bits();
+        snapshot.cut = self.core.service().cut.into();
         (snapshot.ledger_rows, snapshot.ledger_commits) = (0, 0);
         for (group, (number, published)) in self.core.group_stats().zip(self.groups.iter()) {
             assert_eq!(group.group, *number, "a worker publishes the groups that it owns");

@@ -26,6 +26,12 @@ pub struct WorkerSnapshot {
     pub pool_fen: u64,
     /// The load level that answers carry.
     pub load_level: u64,
+    /// The level of service.
+    pub service_level: u64,
+    /// What it gives up, a bit for each [`Switch`](super::Switch).
+    pub service_off: u64,
+    /// Datagrams with a priority below are worked on.
+    pub cut: u64,
     /// Rows of the ledgers of its groups.
     pub ledger_rows: u64,
     /// Commits of the ledgers of its groups.

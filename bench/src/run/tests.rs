@@ -26,6 +26,8 @@ fn server_with(sessions: u64, mint: Option<Order>) -> Server {
         cores: Vec::new(),
         io: redpkt::control::Io::Mmsg,
         batch: redpkt::net::bind::BATCH_MAX,
+        service: redpkt::worker::Plan::default(),
+        service_file: None,
         steering: true,
         idle: Idle::Block,
         machine: 3,

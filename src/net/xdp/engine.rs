@@ -6,7 +6,7 @@
 use super::filter::{Link, Program};
 use super::headers::{self, Ends, Malformed, Parsed};
 use super::interface::Interface;
-use super::queue::{Frames, QueueSocket};
+use super::queue::{Frames, QueueSocket, RING_ENTRIES};
 use crate::net::address::{join_scope, split_scope};
 use crate::net::bind::BATCH_MAX;
 use crate::net::locals::{Local, Locals, local_name, split_name};
@@ -17,7 +17,7 @@ use redpkt_proto::{DATAGRAM_BYTES_MAX, Path};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use xdp::Packet;
 
 /// Turns after which the sockets are asked even though the queues never run dry.
@@ -74,6 +74,10 @@ pub struct XdpEngine {
     sockets_in: u32,
     /// Datagrams of one batch.
     batch: usize,
+    /// Since when every batch was full.
+    full_since: Option<Instant>,
+    last_recv: Instant,
+    waited_ns: Option<u64>,
     /// Which queue is asked first.
     turn: usize,
     waker: Waker,
@@ -111,6 +115,9 @@ impl XdpEngine {
             sockets_due: true,
             sockets_in: SOCKETS_EVERY,
             batch,
+            full_since: None,
+            last_recv: Instant::now(),
+            waited_ns: None,
             turn: 0,
             counts_for_program,
             attached,
@@ -137,6 +144,21 @@ impl XdpEngine {
             }
         }
         self.turn = self.turn.wrapping_add(1);
+        self.note_wait();
+    }
+
+    /// How long what has just come may have waited. Nobody says when a frame came, but the rings are read in order:
+    /// since they were last empty, or for as long as a ring full of frames takes at the pace of the last batch.
+    fn note_wait(&mut self) {
+        let now = Instant::now();
+        let is_full = self.arrivals.len() == self.batch;
+        let since = if is_full { *self.full_since.get_or_insert(now) } else { now };
+        let pace = now.saturating_duration_since(std::mem::replace(&mut self.last_recv, now));
+        let ring = pace.saturating_mul((RING_ENTRIES as usize / self.batch) as u32);
+        self.waited_ns = Some((now - since).min(ring).as_nanos() as u64);
+        if !is_full {
+            self.full_since = None;
+        }
     }
 
     /// Looks at a frame: an arrival, or dropped and counted.
@@ -241,6 +263,13 @@ impl Engine for XdpEngine {
         Datagrams {
             arrivals: self.arrivals.iter_mut(),
             sockets: (self.way == Way::Sockets).then(|| self.sockets.datagrams()),
+        }
+    }
+
+    fn waited_ns(&self) -> Option<u64> {
+        match self.way {
+            Way::Sockets => self.sockets.waited_ns(),
+            Way::Queues => self.waited_ns,
         }
     }
 

@@ -20,10 +20,10 @@ use xdp::socket::{SocketError, XdpSocket, XdpSocketBuilder};
 use xdp::umem::{FrameSize, UmemCfgBuilder};
 use xdp::{CompletionRing, FillRing, Packet, RingConfigBuilder, RxRing, TxRing, Umem};
 
-/// Entries of each ring: what a queue can hold while the worker is away, 4 ms at 500,000 datagrams a second.
-const RING_ENTRIES: u32 = 2_048;
+/// Entries of each ring: what a queue can hold while the worker is away, 8 ms at 500,000 datagrams a second.
+pub(super) const RING_ENTRIES: u32 = 4_096;
 
-/// Frames of 2 KiB: all that the rings can hold, and as many again in our hands at most. 16 MiB.
+/// Frames of 2 KiB: all that the rings can hold, and as many again in our hands at most. 32 MiB.
 const FRAMES: u32 = 4 * RING_ENTRIES;
 
 /// Bytes of each frame.

@@ -137,6 +137,11 @@ impl RunningOrder {
         }
     }
 
+    /// Has the pace begin anew.
+    pub fn hold(&mut self) {
+        self.pace = None;
+    }
+
     /// The packets that are due and were not looked at yet, at most `steps`. They count as looked at when
     /// [`next`](Self::next) is moved on. The pace begins anew whenever the order has not run: what was missed
     /// while it was paused, or the server down, does not come at once.

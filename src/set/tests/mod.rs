@@ -9,6 +9,7 @@ mod once;
 mod paths;
 mod payments;
 mod requests;
+mod shed;
 mod sends;
 mod stalls;
 mod storms;
