@@ -117,6 +117,8 @@ pub enum RefusalCode {
     Full = 4,
     /// This user joined a moment ago, or the server sheds joins.
     Busy = 5,
+    /// The server has more to do than it can, and did not open the datagram. Also in answer to session frames.
+    Load = 6,
 }
 
 impl RefusalCode {
@@ -128,6 +130,7 @@ impl RefusalCode {
             3 => RefusalCode::TicketKey,
             4 => RefusalCode::Full,
             5 => RefusalCode::Busy,
+            6 => RefusalCode::Load,
             _ => return None,
         })
     }

@@ -104,6 +104,9 @@ impl World {
     fn pump(&mut self) {
         let mut out = datagram_buffer();
         loop {
+            if self.session.timeout_ns() <= self.now.mono_ns {
+                self.session.on_timeout(self.now, &mut self.rng, &mut self.events);
+            }
             let count = self.session.transmit(self.now, &mut self.rng, &mut out);
             if count == 0 {
                 break;

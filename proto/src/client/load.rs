@@ -1,0 +1,119 @@
+//! What a session knows of its server's load, and how it obeys.
+
+use super::budget::RetryBudget;
+use super::class::Class;
+use super::in_flight::{Due, Pending};
+use super::pace::{LOADED_LEVEL, decayed, spacing_ns};
+use super::rto::below;
+use super::throttle::Throttle;
+use crate::Now;
+use rand::Rng as _;
+
+/// A refusal because of load says so much for this long, in ns. 5 s: longer than the pauses that are asked for.
+const LATELY_NS: u64 = 5_000_000_000;
+
+/// Kept of a server that is or was loaded, in a box: mostly none is. 96 bytes.
+#[derive(Debug)]
+pub(super) struct Load {
+    /// Until when requests of each [`Class`] wait.
+    paused_until_ns: [u64; Class::COUNT],
+    /// When the newest shake was to go out.
+    shake_ns: u64,
+    /// When the load level was heard.
+    level_ns: u64,
+    /// When the server refused something because of load; 0 for never.
+    refused_ns: u64,
+    pub throttle: Throttle,
+    pub budget: RetryBudget,
+}
+
+const _: () = assert!(size_of::<Load>() == 96);
+
+impl Load {
+    /// That of a session that has made `behind` requests.
+    pub fn new(now: Now, behind: u32, rng: &mut crate::Rng) -> Box<Load> {
+        Box::new(Load {
+            paused_until_ns: [0; Class::COUNT],
+            shake_ns: now.mono_ns,
+            level_ns: now.mono_ns,
+            refused_ns: 0,
+            throttle: Throttle::new(now.mono_ns, behind, rng.next_u32() as u16),
+            budget: RetryBudget::new(now.mono_ns),
+        })
+    }
+
+    /// An authentic frame told the load level.
+    pub fn heard_level(&mut self, now: Now) {
+        self.level_ns = now.mono_ns;
+    }
+
+    /// The server has refused something because of load.
+    pub fn refused(&mut self, now: Now) {
+        self.refused_ns = now.mono_ns.max(1);
+    }
+
+    /// Whether the server is known to be loaded; `level` is the one that was heard last.
+    pub fn is_loaded(&self, now: Now, level: u8) -> bool {
+        let is_lately = self.refused_ns != 0 && now.mono_ns.saturating_sub(self.refused_ns) < LATELY_NS;
+        is_lately || self.level(now, level) >= LOADED_LEVEL
+    }
+
+    /// Whether nothing of it matters any more.
+    pub fn is_over(&mut self, now: Now, level: u8) -> bool {
+        let is_paused = self.paused_until_ns.iter().any(|until_ns| *until_ns > now.mono_ns);
+        !is_paused && !self.is_loaded(now, level) && self.throttle.is_empty(now.mono_ns)
+    }
+
+    /// Requests of a class wait for `wait_ns` and a random part as long again. Returns until when.
+    pub fn pause(&mut self, now: Now, class: Class, wait_ns: u64, rng: &mut crate::Rng) -> u64 {
+        let until_ns = now.mono_ns.saturating_add(wait_ns).saturating_add(below(rng, wait_ns));
+        let paused_until_ns = &mut self.paused_until_ns[class as usize];
+        *paused_until_ns = until_ns.max(*paused_until_ns);
+        *paused_until_ns
+    }
+
+    /// Until when requests of a class wait.
+    pub fn paused_until_ns(&self, class: Class) -> u64 {
+        self.paused_until_ns[class as usize]
+    }
+
+    /// When a new shake may go out; `None` if it is not asked for at all: the throttle rejects it, one is
+    /// waiting already, or it would wait for longer than until its deadline.
+    pub fn admit_shake(
+        &mut self,
+        now: Now,
+        level: u8,
+        deadline_ns: u64,
+        is_one_waiting: bool,
+    ) -> Option<u64> {
+        if self.is_loaded(now, level) && self.throttle.rejects(now.mono_ns) {
+            return None;
+        }
+        let spaced_ns = match spacing_ns(self.level(now, level)) {
+            0 => 0,
+            spacing_ns => self.shake_ns.saturating_add(spacing_ns),
+        };
+        let at_ns = now.mono_ns.max(spaced_ns).max(self.paused_until_ns(Class::Shake));
+        if at_ns > now.mono_ns && (is_one_waiting || at_ns >= deadline_ns) {
+            return None;
+        }
+        self.shake_ns = at_ns;
+        Some(at_ns)
+    }
+
+    /// Whether a request that is due may be sent: a new one is, another one if the server is not loaded or the
+    /// budget allows. If not, when it may be.
+    pub fn let_out(&mut self, now: Now, level: u8, pending: &Pending) -> Result<(), u64> {
+        if pending.transmissions == 0 {
+            self.budget.earn();
+        } else if pending.due != Due::New && self.is_loaded(now, level) {
+            // New under another key: that is asking after it, of a server that was just joined.
+            self.budget.take(now.mono_ns, Class::of(&pending.call))?;
+        }
+        Ok(())
+    }
+
+    fn level(&self, now: Now, level: u8) -> u8 {
+        decayed(level, now.mono_ns.saturating_sub(self.level_ns))
+    }
+}
