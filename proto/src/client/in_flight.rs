@@ -105,12 +105,6 @@ impl Pending {
         self.transmissions = self.transmissions.saturating_add(1);
     }
 
-    /// One that is never sent: its deadline is now.
-    fn never(req: u64, call: Call, now: Now, config: &Config) -> Pending {
-        let deadline_ns = now.mono_ns;
-        Pending { deadline_ns, due: Due::Never, ..Pending::new(req, call, now, deadline_ns, config) }
-    }
-
     /// It waits until then, if it would be sent earlier.
     pub fn wait_until(&mut self, until_ns: u64) {
         if self.due_ns < until_ns {
@@ -181,16 +175,24 @@ impl Pending {
 pub(super) struct InFlight(Vec<Pending>);
 
 impl InFlight {
-    /// Takes in a call that is to be sent at `due_ns`, or never.
-    pub fn push(&mut self, req: u64, call: Call, now: Now, due_ns: Option<u64>, config: &Config) {
+    /// Takes in a call that is to be sent at `due_ns`.
+    pub fn push(&mut self, req: u64, call: Call, now: Now, due_ns: u64, config: &Config) {
+        self.make_room();
+        self.0.push(Pending::new(req, call, now, due_ns, config));
+    }
+
+    /// Takes in a call that is not sent, and ends at once. `req` is above those that are sent.
+    pub fn push_never(&mut self, req: u64, call: Call, now: Now, config: &Config) {
+        self.make_room();
+        let (due, deadline_ns) = (Due::Never, now.mono_ns);
+        self.0.push(Pending { deadline_ns, due, ..Pending::new(req, call, now, deadline_ns, config) });
+    }
+
+    /// Room for 1, 2, 4 … 32: most sessions never have two in flight, and there are a million of them.
+    fn make_room(&mut self) {
         if self.0.len() == self.0.capacity() {
-            // Room for 1, 2, 4 … 32: most sessions never have two in flight, and there are a million of them.
             self.0.reserve_exact(self.0.len().max(1));
         }
-        self.0.push(match due_ns {
-            Some(due_ns) => Pending::new(req, call, now, due_ns, config),
-            None => Pending::never(req, call, now, config),
-        });
     }
 
     pub fn iter(&self) -> std::slice::Iter<'_, Pending> {
@@ -226,7 +228,8 @@ impl InFlight {
     /// Whether a request `counter` of session `number` stays inside the server's window of
     /// [`IN_FLIGHT_MAX`] from the oldest one that has no answer.
     pub fn is_within_window(&self, number: u32, counter: u32) -> bool {
-        let oldest = self.0.iter().filter(|pending| (pending.req >> 32) as u32 == number);
+        let is_of_session = |pending: &&Pending| (pending.req >> 32) as u32 == number;
+        let oldest = self.0.iter().filter(is_of_session).filter(|pending| pending.due != Due::Never);
         oldest.map(|pending| pending.req as u32).min().is_none_or(|oldest| counter - oldest < IN_FLIGHT_MAX)
     }
 

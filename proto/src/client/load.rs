@@ -4,7 +4,7 @@ use super::budget::RetryBudget;
 use super::class::Class;
 use super::in_flight::{Due, Pending};
 use super::pace::{LOADED_LEVEL, decayed, spacing_ns};
-use super::rto::below;
+use super::rto::{below, doubled};
 use super::throttle::Throttle;
 use crate::Now;
 use rand::Rng as _;
@@ -12,7 +12,13 @@ use rand::Rng as _;
 /// A refusal because of load says so much for this long, in ns. 5 s: longer than the pauses that are asked for.
 const LATELY_NS: u64 = 5_000_000_000;
 
-/// Kept of a server that is or was loaded, in a box: mostly none is. 96 bytes.
+/// The random part of a pause is never longer, unless the server's wish is, in ns: 15 s, longer than a request lives.
+const RANDOM_NS_MAX: u64 = 15_000_000_000;
+
+/// The load level that a server is taken to have which lately refused something because of load: 8 ms.
+const REFUSING_LEVEL: u8 = LOADED_LEVEL + 16;
+
+/// Kept of a server that is or was loaded, in a box: mostly none is. 104 bytes.
 #[derive(Debug)]
 pub(super) struct Load {
     /// Until when requests of each [`Class`] wait.
@@ -23,20 +29,23 @@ pub(super) struct Load {
     level_ns: u64,
     /// When the server refused something because of load; 0 for never.
     refused_ns: u64,
+    /// Refusals of shakes and reads since one of them was served.
+    in_a_row: u8,
     pub throttle: Throttle,
     pub budget: RetryBudget,
 }
 
-const _: () = assert!(size_of::<Load>() == 96);
+const _: () = assert!(size_of::<Load>() == 104);
 
 impl Load {
-    /// That of a session that has made `behind` requests.
-    pub fn new(now: Now, behind: u32, rng: &mut crate::Rng) -> Box<Load> {
+    /// That of a session that has made `behind` requests, the newest shake of them at `shake_ns` perhaps.
+    pub fn new(now: Now, shake_ns: u64, behind: u32, rng: &mut crate::Rng) -> Box<Load> {
         Box::new(Load {
             paused_until_ns: [0; Class::COUNT],
-            shake_ns: now.mono_ns,
+            shake_ns,
             level_ns: now.mono_ns,
             refused_ns: 0,
+            in_a_row: 0,
             throttle: Throttle::new(now.mono_ns, behind, rng.next_u32() as u16),
             budget: RetryBudget::new(now.mono_ns),
         })
@@ -52,10 +61,19 @@ impl Load {
         self.refused_ns = now.mono_ns.max(1);
     }
 
+    /// The server has served a request of a class.
+    pub fn served(&mut self, now: Now, class: Class) {
+        if !class.is_about_money() {
+            self.in_a_row = 0;
+        }
+        if class == Class::Shake {
+            self.throttle.accepted(now.mono_ns);
+        }
+    }
+
     /// Whether the server is known to be loaded; `level` is the one that was heard last.
     pub fn is_loaded(&self, now: Now, level: u8) -> bool {
-        let is_lately = self.refused_ns != 0 && now.mono_ns.saturating_sub(self.refused_ns) < LATELY_NS;
-        is_lately || self.level(now, level) >= LOADED_LEVEL
+        self.level(now, level) >= LOADED_LEVEL
     }
 
     /// Whether nothing of it matters any more.
@@ -64,12 +82,23 @@ impl Load {
         !is_paused && !self.is_loaded(now, level) && self.throttle.is_empty(now.mono_ns)
     }
 
-    /// Requests of a class wait for `wait_ns` and a random part as long again. Returns until when.
+    /// Requests of a class wait for `wait_ns` and a random part, which is as long again at most, and for shakes
+    /// and what only reads twice that for each refusal in a row: however many there are, they spread until the
+    /// server can serve them. Returns until when.
     pub fn pause(&mut self, now: Now, class: Class, wait_ns: u64, rng: &mut crate::Rng) -> u64 {
-        let until_ns = now.mono_ns.saturating_add(wait_ns).saturating_add(below(rng, wait_ns));
+        let mut random_ns = wait_ns;
+        if !class.is_about_money() {
+            random_ns = doubled(wait_ns, self.in_a_row.into(), RANDOM_NS_MAX.max(wait_ns));
+            self.in_a_row = self.in_a_row.saturating_add(1);
+        }
+        let until_ns = now.mono_ns.saturating_add(wait_ns).saturating_add(below(rng, random_ns));
         let paused_until_ns = &mut self.paused_until_ns[class as usize];
         *paused_until_ns = until_ns.max(*paused_until_ns);
-        *paused_until_ns
+        if class == Class::Shake {
+            // The one that is sent again then is a shake like others: a new one keeps its distance.
+            self.shake_ns = self.shake_ns.max(*paused_until_ns);
+        }
+        self.paused_until_ns[class as usize]
     }
 
     /// Until when requests of a class wait.
@@ -113,7 +142,10 @@ impl Load {
         Ok(())
     }
 
+    /// The level as it may be now. What refuses has a long queue, though it does not tell how long.
     fn level(&self, now: Now, level: u8) -> u8 {
-        decayed(level, now.mono_ns.saturating_sub(self.level_ns))
+        let is_lately = self.refused_ns != 0 && now.mono_ns.saturating_sub(self.refused_ns) < LATELY_NS;
+        let least = if is_lately { REFUSING_LEVEL } else { 0 };
+        decayed(level, now.mono_ns.saturating_sub(self.level_ns)).max(least)
     }
 }

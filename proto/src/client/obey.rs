@@ -15,7 +15,7 @@ impl Session {
         if let Some(load) = &mut self.load {
             load.heard_level(now);
         } else if level >= LOADED_LEVEL && self.config.obeys {
-            self.load = Some(Load::new(now, self.counter, rng));
+            self.load = Some(Load::new(now, now.mono_ns, self.counter, rng));
         }
     }
 
@@ -23,15 +23,15 @@ impl Session {
     pub(super) fn heard_answer(&mut self, now: Now, class: Class, is_refused: bool, rng: &mut crate::Rng) {
         if is_refused {
             self.heard_refusal(now, (class == Class::Shake).into(), rng);
-        } else if let Some(load) = self.load.as_mut().filter(|_| class == Class::Shake) {
-            load.throttle.accepted(now.mono_ns);
+        } else if let Some(load) = &mut self.load {
+            load.served(now, class);
         }
     }
 
     /// The server has refused something because of load, `shakes` of them.
     fn heard_refusal(&mut self, now: Now, shakes: usize, rng: &mut crate::Rng) {
         if self.config.obeys {
-            let load = self.load.get_or_insert_with(|| Load::new(now, self.counter, rng));
+            let load = self.load.get_or_insert_with(|| Load::new(now, 0, self.counter, rng));
             load.refused(now);
             (0..shakes).for_each(|_| load.throttle.refused(now.mono_ns));
         }
@@ -55,9 +55,8 @@ impl Session {
             self.in_flight.pause(class, until_ns);
         }
         self.busy = true;
-        if self.silent_since_ns != 0 {
-            self.silent_since_ns = now.mono_ns.max(1);
-        }
+        let waits = self.in_flight.is_awaiting() || self.keepalive_sent_ns != 0;
+        self.silent_since_ns = if waits { now.mono_ns } else { 0 };
     }
 
     /// When a new call may go out, or `None` if it is not to be: not this time. Only shakes are ever not.

@@ -83,6 +83,9 @@ pub(super) struct SentFrame {
 /// From this seq on a new session is asked for. The seqs that are left last until it is there.
 const SEQ_REJOIN: u32 = u32::MAX - (1 << 16);
 
+/// A silence is so many times as long before it means something, of a server that is or was loaded.
+const LOADED_SILENCES: u64 = 3;
+
 /// No frame is sent with a seq above this.
 pub(super) const SEQ_MAX: u32 = u32::MAX - FRAMES_PER_DATAGRAM_MAX as u32;
 
@@ -124,7 +127,8 @@ impl Session {
     }
 
     /// Takes a request and returns its number; its [`Event::Answered`] comes within the deadline, with
-    /// [`Outcome::NotNow`] from the next [`on_timeout`](Self::on_timeout), which is due at once.
+    /// [`Outcome::NotNow`] from the next [`on_timeout`](Self::on_timeout), which is due at once. The number of a
+    /// call that ends so may come again after it has ended.
     pub fn call(&mut self, now: Now, call: Call) -> Result<u64, CallError> {
         if self.is_used_up() {
             return Err(CallError::SeqsUsedUp);
@@ -144,9 +148,15 @@ impl Session {
         if self.in_flight.len() >= most || !self.in_flight.is_within_window(self.number, counter) {
             return Err(CallError::WindowFull);
         }
+        let number = u64::from(self.number) << 32;
+        let Some(due_ns) = self.admit(now, &call) else {
+            // It takes no number of the wire, or a few dozen of them would leave the window behind.
+            let req = number | u64::from(u32::MAX - self.in_flight.len() as u32);
+            self.in_flight.push_never(req, call, now, &self.config);
+            return Ok(req);
+        };
         self.counter = counter;
-        let req = u64::from(self.number) << 32 | u64::from(counter);
-        let due_ns = self.admit(now, &call);
+        let req = number | u64::from(counter);
         self.in_flight.push(req, call, now, due_ns, &self.config);
         Ok(req)
     }
@@ -312,7 +322,9 @@ impl Session {
 
     /// How long nothing may be heard before the session counts as dead, in ns.
     fn silence_ns(&self) -> u64 {
-        self.config.silence_ns(self.rto_ns())
+        // A loaded server loses more and is asked less often; HELLOs are the last thing that it needs.
+        let times = if self.load.is_some() { LOADED_SILENCES } else { 1 };
+        self.config.silence_ns(self.rto_ns()).saturating_mul(times)
     }
 
     /// Emits the hint if it is another than before.
