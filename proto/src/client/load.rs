@@ -25,8 +25,12 @@ pub(super) struct Load {
     paused_until_ns: [u64; Class::COUNT],
     /// When the newest shake was to go out.
     shake_ns: u64,
-    /// When the load level was heard.
+    /// When the load level was heard, and what it is: up at once, down by a quarter of the way each time.
     level_ns: u64,
+    level: u8,
+    /// How much longer than the least distance the next shake keeps, in 1/256 of it: drawn with each level, so
+    /// that those who were served together do not come back together.
+    stretch: u8,
     /// When the server refused something because of load; 0 for never.
     refused_ns: u64,
     /// Refusals of shakes and reads since one of them was served.
@@ -44,6 +48,8 @@ impl Load {
             paused_until_ns: [0; Class::COUNT],
             shake_ns,
             level_ns: now.mono_ns,
+            level: 0,
+            stretch: 0,
             refused_ns: 0,
             in_a_row: 0,
             throttle: Throttle::new(now.mono_ns, behind, rng.next_u32() as u16),
@@ -51,8 +57,12 @@ impl Load {
         })
     }
 
-    /// An authentic frame told the load level.
-    pub fn heard_level(&mut self, now: Now) {
+    /// An authentic frame told the load level. Most sessions learn of a queue's end only when they are served, all
+    /// about then: if they took it at its word they would all be back at once, and the queue too.
+    pub fn heard_level(&mut self, now: Now, level: u8, rng: &mut crate::Rng) {
+        self.stretch = rng.next_u32() as u8;
+        let held = self.level_now(now);
+        self.level = if level >= held { level } else { held - (held - level).div_ceil(4) };
         self.level_ns = now.mono_ns;
     }
 
@@ -71,15 +81,15 @@ impl Load {
         }
     }
 
-    /// Whether the server is known to be loaded; `level` is the one that was heard last.
-    pub fn is_loaded(&self, now: Now, level: u8) -> bool {
-        self.level(now, level) >= LOADED_LEVEL
+    /// Whether the server is known to be loaded.
+    pub fn is_loaded(&self, now: Now) -> bool {
+        self.level_now(now) >= LOADED_LEVEL
     }
 
     /// Whether nothing of it matters any more.
-    pub fn is_over(&mut self, now: Now, level: u8) -> bool {
+    pub fn is_over(&mut self, now: Now) -> bool {
         let is_paused = self.paused_until_ns.iter().any(|until_ns| *until_ns > now.mono_ns);
-        !is_paused && !self.is_loaded(now, level) && self.throttle.is_empty(now.mono_ns)
+        !is_paused && !self.is_loaded(now) && self.throttle.is_empty(now.mono_ns)
     }
 
     /// Requests of a class wait for `wait_ns` and a random part, which is as long again at most, and for shakes
@@ -108,19 +118,13 @@ impl Load {
 
     /// When a new shake may go out; `None` if it is not asked for at all: the throttle rejects it, one is
     /// waiting already, or it would wait for longer than until its deadline.
-    pub fn admit_shake(
-        &mut self,
-        now: Now,
-        level: u8,
-        deadline_ns: u64,
-        is_one_waiting: bool,
-    ) -> Option<u64> {
-        if self.is_loaded(now, level) && self.throttle.rejects(now.mono_ns) {
+    pub fn admit_shake(&mut self, now: Now, deadline_ns: u64, is_one_waiting: bool) -> Option<u64> {
+        if self.is_loaded(now) && self.throttle.rejects(now.mono_ns) {
             return None;
         }
-        let spaced_ns = match spacing_ns(self.level(now, level)) {
+        let spaced_ns = match spacing_ns(self.level_now(now)) {
             0 => 0,
-            spacing_ns => self.shake_ns.saturating_add(spacing_ns),
+            least_ns => self.shake_ns.saturating_add(least_ns + least_ns / 256 * u64::from(self.stretch)),
         };
         let at_ns = now.mono_ns.max(spaced_ns).max(self.paused_until_ns(Class::Shake));
         if at_ns > now.mono_ns && (is_one_waiting || at_ns >= deadline_ns) {
@@ -132,10 +136,10 @@ impl Load {
 
     /// Whether a request that is due may be sent: a new one is, another one if the server is not loaded or the
     /// budget allows. If not, when it may be.
-    pub fn let_out(&mut self, now: Now, level: u8, pending: &Pending) -> Result<(), u64> {
+    pub fn let_out(&mut self, now: Now, pending: &Pending) -> Result<(), u64> {
         if pending.transmissions == 0 {
             self.budget.earn();
-        } else if pending.due != Due::New && self.is_loaded(now, level) {
+        } else if pending.due != Due::New && self.is_loaded(now) {
             // New under another key: that is asking after it, of a server that was just joined.
             self.budget.take(now.mono_ns, Class::of(&pending.call))?;
         }
@@ -143,9 +147,9 @@ impl Load {
     }
 
     /// The level as it may be now. What refuses has a long queue, though it does not tell how long.
-    fn level(&self, now: Now, level: u8) -> u8 {
+    fn level_now(&self, now: Now) -> u8 {
         let is_lately = self.refused_ns != 0 && now.mono_ns.saturating_sub(self.refused_ns) < LATELY_NS;
         let least = if is_lately { REFUSING_LEVEL } else { 0 };
-        decayed(level, now.mono_ns.saturating_sub(self.level_ns)).max(least)
+        decayed(self.level, now.mono_ns.saturating_sub(self.level_ns)).max(least)
     }
 }

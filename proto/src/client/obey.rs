@@ -12,10 +12,11 @@ impl Session {
     /// An authentic frame told the server's load level.
     pub(super) fn heard_level(&mut self, now: Now, level: u8, rng: &mut crate::Rng) {
         self.load_level = level;
-        if let Some(load) = &mut self.load {
-            load.heard_level(now);
-        } else if level >= LOADED_LEVEL && self.config.obeys {
+        if self.load.is_none() && level >= LOADED_LEVEL && self.config.obeys {
             self.load = Some(Load::new(now, now.mono_ns, self.counter, rng));
+        }
+        if let Some(load) = &mut self.load {
+            load.heard_level(now, level, rng);
         }
     }
 
@@ -68,7 +69,7 @@ impl Session {
         }
         let deadline_ns = now.mono_ns.saturating_add(self.config.deadline_ns);
         let is_one_waiting = self.in_flight.has_waiting(Class::Shake);
-        load.admit_shake(now, self.load_level, deadline_ns, is_one_waiting)
+        load.admit_shake(now, deadline_ns, is_one_waiting)
     }
 
     /// Requests that were just made due wait for what their class waits for.
@@ -80,8 +81,7 @@ impl Session {
 
     /// Forgets the load of a server that has had none for long.
     pub(super) fn forget_load(&mut self, now: Now) {
-        let level = self.load_level;
-        if self.load.as_mut().is_some_and(|load| load.is_over(now, level)) {
+        if self.load.as_mut().is_some_and(|load| load.is_over(now)) {
             self.load = None;
         }
     }

@@ -8,12 +8,14 @@ pub(super) const LOADED_LEVEL: u8 = 16 * 12;
 /// twice a second, so this begins to be felt where load begins.
 const SPACING_NS_FIRST: u64 = 500_000_000;
 
+/// It does not grow beyond this, in ns: so that who is paced notices within some seconds that the load is over.
+const SPACING_NS_LAST: u64 = 4_000_000_000;
+
 /// Steps of the level to one doubling of the queueing time (PROTOCOL.md, load level).
 const STEPS_PER_DOUBLING: u64 = 16;
 
 /// In this time without a word of the server the queue is taken to have halved, in ns. Slower than the
-/// distances grow, or silence would be an invitation: at the highest level a session would come back after
-/// 4 s instead of 8.
+/// distances grow, or silence would be an invitation: all would be back before a shake was served.
 const HALVED_NS: u64 = 8_000_000_000;
 
 /// A level that was heard `ago_ns` ago, as it may be now.
@@ -23,16 +25,18 @@ pub(super) fn decayed(level: u8, ago_ns: u64) -> u8 {
 }
 
 /// The least distance of two new shakes of a session, in ns: none below [`LOADED_LEVEL`], doubled with each 16
-/// steps above, in a straight line between the doublings.
+/// steps above, in a straight line between the doublings, up to 4 s. A session adds a random part of up to as long
+/// again.
 ///
 /// | level | 0..192 | 192 | 208 | 224 | 240 | 255 |
 /// |---|---|---|---|---|---|---|
 /// | queueing time | under 4 ms | 4 ms | 8 ms | 16 ms | 33 ms | 63 ms and more |
-/// | distance | none | 0.5 s | 1 s | 2 s | 4 s | 7.75 s |
+/// | distance | none | 0.5 s | 1 s | 2 s | 4 s | 4 s |
 pub(super) fn spacing_ns(level: u8) -> u64 {
     let Some(above) = level.checked_sub(LOADED_LEVEL).map(u64::from) else { return 0 };
     let (doublings, rest) = (above / STEPS_PER_DOUBLING, above % STEPS_PER_DOUBLING);
-    (SPACING_NS_FIRST << doublings) * (STEPS_PER_DOUBLING + rest) / STEPS_PER_DOUBLING
+    let spacing_ns = (SPACING_NS_FIRST << doublings) * (STEPS_PER_DOUBLING + rest) / STEPS_PER_DOUBLING;
+    spacing_ns.min(SPACING_NS_LAST)
 }
 
 #[cfg(test)]
@@ -51,7 +55,7 @@ mod tests {
             (208, 1_000),
             (224, 2_000),
             (240, 4_000),
-            (255, 7_750),
+            (255, 4_000),
         ];
         for (level, ms) in table {
             assert_eq!(spacing_ns(level), ms * MS, "{level}");

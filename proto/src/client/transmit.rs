@@ -63,7 +63,6 @@ impl Session {
         let doublings_max =
             if self.joining.is_some() { config.doublings_max_suspect } else { config.doublings_max };
         let timer = Timer { rto_ns: self.rto_ns(), rto_ns_max: config.rto_ns_max, doublings_max };
-        let level = self.load_level;
         let Session { in_flight, key: Some(key), seq, number, counters, ticket, load, .. } = self else {
             return 0;
         };
@@ -76,7 +75,7 @@ impl Session {
             // A SEND goes whole. One that does not fit beside others finds the next datagram empty.
             let Some(out) = out[..most].get_mut(count..count + frames) else { continue };
             if let Some(load) = load
-                && let Err(until_ns) = load.let_out(now, level, pending)
+                && let Err(until_ns) = load.let_out(now, pending)
             {
                 pending.wait_until(until_ns);
                 continue;
