@@ -276,7 +276,7 @@ def hints():
 
     case("STALE", "STALE", 0, 500)
     for name, code in REFUSALS.items():
-        case(f"ERROR {name}", "ERROR", code, 250 if name in ("Full", "Busy") else 0, load_level=10 * code)
+        case(f"ERROR {name}", "ERROR", code, 250 if name in ("Full", "Busy", "Load") else 0, load_level=10 * code)
     case("ERROR Version of a server that speaks 1 to 3", "ERROR", 1, 0, user=2**64 - 1, versions=(1, 3))
     return {"about": "STALE and ERROR. Their tag is zero.", "hints": cases}
 

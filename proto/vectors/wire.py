@@ -114,7 +114,7 @@ STATUSES = [
     "NothingThere",
 ]
 ENTRY_KINDS = {"won": 1, "opened": 2, "sent": 3, "returned": 4, "paid in": 5, "paid out": 6}
-REFUSALS = {"Version": 1, "TicketExpired": 2, "TicketKey": 3, "Full": 4, "Busy": 5}
+REFUSALS = {"Version": 1, "TicketExpired": 2, "TicketKey": 3, "Full": 4, "Busy": 5, "Load": 6}
 
 
 def header(user, to_client, op, seq=0, flags=0, load_level=0, version=1):

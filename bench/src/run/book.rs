@@ -111,9 +111,13 @@ impl Book {
 
     fn shake_ended(&mut self, ended: &Ended) {
         let shake = &mut self.counts.shake;
-        let client::Outcome::Known(reply) = ended.outcome else {
-            shake.unknown += 1;
-            return self.keep(ended, 0, 0, None);
+        let reply = match ended.outcome {
+            client::Outcome::Known(reply) => reply,
+            client::Outcome::NotNow => return shake.not_now += 1,
+            client::Outcome::Unknown => {
+                shake.unknown += 1;
+                return self.keep(ended, 0, 0, None);
+            }
         };
         match reply.status {
             Status::Ok => shake.win += 1,

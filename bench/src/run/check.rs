@@ -88,7 +88,7 @@ fn ends(counts: &Counts) -> [(&'static str, u64, u64, u64); 7] {
         let Requests { sent, ok, refused, unknown, busy, not_done, other, .. } = *count;
         (what, sent, ok + refused + unknown + busy + not_done + other, other)
     };
-    let shakes = shake.miss + shake.win + shake.unknown + shake.busy + shake.other;
+    let shakes = shake.miss + shake.win + shake.unknown + shake.busy + shake.other + shake.not_now;
     let opens = open.ok + open.empty + open.unknown + open.busy + open.other;
     [
         ("shakes", shake.sent, shakes, shake.other),

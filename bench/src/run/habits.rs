@@ -182,7 +182,7 @@ impl Habits {
         let reply = match outcome {
             Outcome::Known(reply) => *reply,
             Outcome::Unknown if self.options.persists => return opened_later(call),
-            Outcome::Unknown => return None,
+            Outcome::Unknown | Outcome::NotNow => return None,
         };
         let next = match (call, reply) {
             (Call::Shake, Reply { status: Status::Ok, packet, .. }) => {

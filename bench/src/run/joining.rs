@@ -110,7 +110,7 @@ impl JoinWatch {
             RefusalCode::Version => Failure::machine(format!(
                 "{target} speaks another version of the wire; build both from one commit"
             )),
-            RefusalCode::Full | RefusalCode::Busy => {
+            RefusalCode::Full | RefusalCode::Busy | RefusalCode::Load => {
                 Failure::machine(format!("{target} refuses to open sessions: {code:?}"))
             }
         })

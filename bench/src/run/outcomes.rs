@@ -5,7 +5,7 @@ use serde::Serialize;
 /// What became of shakes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Shakes {
-    /// Made: given to a session, which sent it at least once.
+    /// Made: given to a session, which sent it at least once, or answered it `not_now`.
     pub sent: u64,
     /// Answered: nothing.
     pub miss: u64,
@@ -17,6 +17,8 @@ pub struct Shakes {
     pub busy: u64,
     /// Answered otherwise: the server contradicts itself, or us.
     pub other: u64,
+    /// Answered "not this time" by the session itself: never sent, to spare a loaded server.
+    pub not_now: u64,
 }
 
 /// What became of opens.
@@ -84,7 +86,7 @@ macro_rules! by_field {
     };
 }
 
-by_field!(Shakes: sent miss win unknown busy other);
+by_field!(Shakes: sent miss win unknown busy other not_now);
 by_field!(Opens: sent ok empty fen unknown busy other);
 by_field!(Requests: sent ok refused unknown busy not_done other fen);
 by_field!(Invites: received opened fen empty);

@@ -117,7 +117,7 @@ pub enum RefusalCode {
     Full = 4,
     /// This user joined a moment ago, or the server sheds joins.
     Busy = 5,
-    /// The server has no time for requests of this kind now; they were not read, and are still unanswered.
+    /// The server has more to do than it can, and did not open the datagram. Also in answer to session frames.
     Load = 6,
 }
 

@@ -40,6 +40,14 @@ pub struct Config {
     /// It is not suspect before one request would have timed out this often in a row: `rto × (2^n − 1)`. 3:
     /// a slow way must not look like a dead one.
     pub silence_timeouts: u8,
+    /// Whether the session spares a server that has more to do than it can: paces its shakes by the load level,
+    /// heeds refusals because of load, keeps a retry budget, and answers shakes that would mostly be refused by
+    /// [`Outcome::NotNow`](super::Outcome::NotNow) itself. `true`; `false` is for measuring what this is good for.
+    pub obeys: bool,
+    /// Servers that the session may join, told apart by an index from 0; their addresses are the caller's, who
+    /// sends each datagram to [`Session::target`](super::Session::target). From 1, which 0 counts as. 1: all
+    /// datagrams go to one place.
+    pub targets: u8,
 }
 
 const MS: u64 = 1_000_000;
@@ -59,11 +67,18 @@ impl Default for Config {
             doublings_max_suspect: 4,
             silence_ns_min: 3_000 * MS,
             silence_timeouts: 3,
+            obeys: true,
+            targets: 1,
         }
     }
 }
 
 impl Config {
+    /// The target whose turn is after that of `target`.
+    pub(super) fn target_after(&self, target: u8) -> u8 {
+        if target.saturating_add(1) < self.targets { target + 1 } else { 0 }
+    }
+
     /// How long nothing may be heard before a session with this timeout is suspect, in ns.
     pub(super) fn silence_ns(&self, rto_ns: u64) -> u64 {
         let timeouts = (1u64 << self.silence_timeouts.min(32)) - 1;

@@ -127,8 +127,12 @@ pub enum Outcome {
     /// The server's word on it, final. [`Status::Busy`] here: never executed, and never will be by what was
     /// sent. [`Status::NotDone`] also stands for a call whose deadline passed before it was ever sent.
     Known(Reply),
-    /// The deadline passed, or the server no longer keeps the answer: executed once or not at all.
+    /// The deadline passed, or the server no longer keeps the answer, or the session has gone to another server:
+    /// executed once or not at all.
     Unknown,
+    /// Not this time: a shake that was not sent at all, because the server has more to do than it can. It is
+    /// not the server's word, as [`Status::Miss`] is: the user may have another try at once.
+    NotNow,
 }
 
 /// What happened.

@@ -1,5 +1,6 @@
 //! The requests of a session that have no final answer yet: at most 32, usually one.
 
+use super::class::Class;
 use super::config::Config;
 use super::event::Call;
 use super::rto::{Rto, backed_off};
@@ -17,6 +18,8 @@ pub(super) enum Due {
     Early,
     /// The server has said: later.
     Later,
+    /// It will never be: the call ends at once.
+    Never,
 }
 
 /// A request and what is known of its transmissions. 80 bytes, and the terms of a send.
@@ -66,13 +69,13 @@ enum Attempt {
 }
 
 impl Pending {
-    fn new(req: u64, call: Call, now: Now, config: &Config) -> Pending {
+    fn new(req: u64, call: Call, now: Now, due_ns: u64, config: &Config) -> Pending {
         Pending {
             req,
             call,
             first_sent_ns: 0,
             last_sent_ns: 0,
-            due_ns: now.mono_ns,
+            due_ns,
             deadline_ns: now.mono_ns.saturating_add(config.deadline_ns),
             idle_attempts: 0,
             transmissions: 0,
@@ -100,6 +103,16 @@ impl Pending {
         self.overtaken = 0;
         self.last_seq = seq;
         self.transmissions = self.transmissions.saturating_add(1);
+    }
+
+    /// It waits until then, if it would be sent earlier.
+    pub fn wait_until(&mut self, until_ns: u64) {
+        if self.due_ns < until_ns {
+            self.due_ns = until_ns;
+            if self.is_awaiting() {
+                self.due = Due::Later;
+            }
+        }
     }
 
     /// Whether it was sent and nothing is known about that transmission.
@@ -162,12 +175,24 @@ impl Pending {
 pub(super) struct InFlight(Vec<Pending>);
 
 impl InFlight {
-    pub fn push(&mut self, req: u64, call: Call, now: Now, config: &Config) {
+    /// Takes in a call that is to be sent at `due_ns`.
+    pub fn push(&mut self, req: u64, call: Call, now: Now, due_ns: u64, config: &Config) {
+        self.make_room();
+        self.0.push(Pending::new(req, call, now, due_ns, config));
+    }
+
+    /// Takes in a call that is not sent, and ends at once. `req` is above those that are sent.
+    pub fn push_never(&mut self, req: u64, call: Call, now: Now, config: &Config) {
+        self.make_room();
+        let (due, deadline_ns) = (Due::Never, now.mono_ns);
+        self.0.push(Pending { deadline_ns, due, ..Pending::new(req, call, now, deadline_ns, config) });
+    }
+
+    /// Room for 1, 2, 4 … 32: most sessions never have two in flight, and there are a million of them.
+    fn make_room(&mut self) {
         if self.0.len() == self.0.capacity() {
-            // Room for 1, 2, 4 … 32: most sessions never have two in flight, and there are a million of them.
             self.0.reserve_exact(self.0.len().max(1));
         }
-        self.0.push(Pending::new(req, call, now, config));
     }
 
     pub fn iter(&self) -> std::slice::Iter<'_, Pending> {
@@ -203,7 +228,8 @@ impl InFlight {
     /// Whether a request `counter` of session `number` stays inside the server's window of
     /// [`IN_FLIGHT_MAX`] from the oldest one that has no answer.
     pub fn is_within_window(&self, number: u32, counter: u32) -> bool {
-        let oldest = self.0.iter().filter(|pending| (pending.req >> 32) as u32 == number);
+        let is_of_session = |pending: &&Pending| (pending.req >> 32) as u32 == number;
+        let oldest = self.0.iter().filter(is_of_session).filter(|pending| pending.due != Due::Never);
         oldest.map(|pending| pending.req as u32).min().is_none_or(|oldest| counter - oldest < IN_FLIGHT_MAX)
     }
 
@@ -211,9 +237,26 @@ impl InFlight {
         self.0.iter().any(Pending::is_awaiting)
     }
 
+    /// Whether one of a class waits for its turn.
+    pub fn has_waiting(&self, class: Class) -> bool {
+        let waits = |pending: &Pending| matches!(pending.due, Due::New | Due::Later);
+        self.0.iter().any(|pending| waits(pending) && Class::of(&pending.call) == class)
+    }
+
+    /// Those of a class wait until then.
+    pub fn pause(&mut self, class: Class, until_ns: u64) {
+        let of_class = self.0.iter_mut().filter(|pending| Class::of(&pending.call) == class);
+        of_class.for_each(|pending| pending.wait_until(until_ns));
+    }
+
+    /// The session has gone to another server, which knows nothing of them: they end now.
+    pub fn give_up(&mut self, now: Now) {
+        self.0.iter_mut().for_each(|pending| pending.deadline_ns = now.mono_ns);
+    }
+
     /// All are to be sent under a new key.
     pub fn resume(&mut self, now: Now) {
-        for pending in &mut self.0 {
+        for pending in self.0.iter_mut().filter(|pending| pending.due != Due::Never) {
             (pending.due, pending.due_ns, pending.timeouts) = (Due::New, now.mono_ns, 0);
         }
     }

@@ -6,8 +6,11 @@
 //! out as [`Event`]s; every call ends in exactly one [`Event::Answered`].
 //!
 //! How it finds out that something was lost: `rto` (RFC 6298) and, when later requests are answered first,
-//! `in_flight` (RFC 5681, RFC 5827). How it joins and joins again: `join`.
+//! `in_flight` (RFC 5681, RFC 5827). How it joins and joins again: `join`. How it spares a server that has more to
+//! do than it can: `obey`, with `pace`, `throttle` (told locally "not this time") and `budget` (of retries).
 
+mod budget;
+mod class;
 mod config;
 mod event;
 mod frames;
@@ -15,9 +18,13 @@ mod hint;
 mod in_flight;
 mod invitations;
 mod join;
+mod load;
+mod obey;
+mod pace;
 mod receive;
 mod rto;
 mod session;
+mod throttle;
 mod transmit;
 mod verdict;
 

@@ -1,5 +1,6 @@
 //! What a session makes of the frames it gets. Whatever is wrong with them is counted and changes nothing.
 
+use super::class::Class;
 use super::event::{Event, Outcome, Reply};
 use super::join::{Joining, Phase};
 use super::rto::below;
@@ -68,10 +69,11 @@ impl Session {
             Op::Error => self.refused(now, &frame.body(), rng, events),
             _ if header.version() != VERSION => Err(Rejected::Unexpected),
             Op::Challenge => self.challenged(now, frame),
-            Op::Welcome => self.welcomed(now, frame, events),
+            Op::Welcome => self.welcomed(now, frame, rng, events),
             Op::Stale => self.lost(now, &frame.body(), rng),
             op if op.is_for_client() => {
                 self.open(frame)?;
+                self.heard_level(now, header.load_level, rng);
                 let taken = match op {
                     Op::Keepalive => self.kept_alive(now, &frame.body(), events),
                     Op::Path => self.asked_for_path(&frame.body()),
@@ -112,11 +114,17 @@ impl Session {
     }
 
     /// WELCOME: the new session takes the old one's place, and its requests along.
-    fn welcomed(&mut self, now: Now, frame: &Frame, events: &mut Vec<Event>) -> Result<(), Rejected> {
+    fn welcomed(
+        &mut self,
+        now: Now,
+        frame: &Frame,
+        rng: &mut crate::Rng,
+        events: &mut Vec<Event>,
+    ) -> Result<(), Rejected> {
         let joining = self.joining.as_ref().filter(|joining| joining.awaits(Phase::Join));
         let joining = joining.ok_or(Rejected::Unexpected)?;
         handshake::check(&self.ticket.secret, frame, &joining.client_random)?;
-        let rtt_ns = joining.rtt_ns(now);
+        let (rtt_ns, target) = (joining.rtt_ns(now), joining.target);
         let welcome: Welcome = frame.body();
         let (user, number) = (self.ticket.user, welcome.session_number.get());
         let (ours, theirs) = (&joining.client_random, &welcome.server_random);
@@ -137,9 +145,13 @@ impl Session {
         (self.keepalive_sent_ns, self.keepalive_tries, self.silent_since_ns) = (0, 0, 0);
         (self.path_cookie, self.prove_path, self.stale, self.busy) = (None, false, false, false);
         self.refused = false;
-        self.tags = [[0; 8]; 2];
-        self.load_level = frame.header.load_level;
+        self.sent = Default::default();
+        if self.home != target {
+            self.moved(now, target);
+        }
+        self.heard_level(now, frame.header.load_level, rng);
         self.in_flight.resume(now);
+        self.keep_pauses();
         events.push(Event::Joined {
             session_number: number,
             server_wall_ms: welcome.server_wall_ms.get(),
@@ -152,15 +164,23 @@ impl Session {
         Ok(())
     }
 
+    /// The session is with another server now, and so is its load. That one knows nothing of the requests that
+    /// were made of the one before, and would say that they have not been done, which may be wrong: they end.
+    fn moved(&mut self, now: Now, target: u8) {
+        self.home = target;
+        self.load = None;
+        self.in_flight.give_up(now);
+    }
+
     /// STALE: the server does not know the session. Believed only of one who has seen what we sent.
     fn lost(&mut self, now: Now, refusal: &Refusal, rng: &mut crate::Rng) -> Result<(), Rejected> {
-        if !self.may_send() || !self.sent_lately(&refusal.refused_tag) {
+        if !self.may_send() || self.take_sent(&refusal.refused_tag).is_none() {
             return Err(Rejected::Unexpected);
         }
         self.stale = true;
         let retry_after_ms = refusal.retry_after_ms.get().min(UNSEALED_RETRY_AFTER_MS_MAX);
         let wait_ns = u64::from(retry_after_ms) * MS + below(rng, self.config.rejoin_wait_ns_max);
-        self.rejoin_at(now.mono_ns.saturating_add(wait_ns), rng);
+        self.rejoin_at(now.mono_ns.saturating_add(wait_ns), self.home, rng);
         Ok(())
     }
 
@@ -173,15 +193,34 @@ impl Session {
         rng: &mut crate::Rng,
         events: &mut Vec<Event>,
     ) -> Result<(), Rejected> {
-        let joining = self.joining.as_ref().filter(|joining| joining.sent_last(&refusal.refused_tag));
-        let code = RefusalCode::from_wire(refusal.code).filter(|_| joining.is_some());
-        let code = code.ok_or(Rejected::Unexpected)?;
+        let code = RefusalCode::from_wire(refusal.code).ok_or(Rejected::Unexpected)?;
         let retry_after_ms = refusal.retry_after_ms.get().min(UNSEALED_RETRY_AFTER_MS_MAX);
-        let retries = matches!(code, RefusalCode::Full | RefusalCode::Busy);
+        let joining = self.joining.as_ref().filter(|joining| joining.sent_last(&refusal.refused_tag));
+        let Some(joining) = joining else {
+            // Only Load refuses session frames. Who does not obey ignores it, as clients did before there was one.
+            if code != RefusalCode::Load || !self.config.obeys || !self.may_send() {
+                return Err(Rejected::Unexpected);
+            }
+            let op = self.take_sent(&refusal.refused_tag).ok_or(Rejected::Unexpected)?;
+            self.shed(now, op, u64::from(retry_after_ms) * MS, rng);
+            return Ok(());
+        };
+        let retries = matches!(code, RefusalCode::Full | RefusalCode::Busy | RefusalCode::Load);
         let wait_ns_min = if retries { self.config.rto_ns_initial } else { self.config.refused_wait_ns };
         let wait_ns = (u64::from(retry_after_ms) * MS).max(wait_ns_min);
-        let due_ns = now.mono_ns.saturating_add(wait_ns).saturating_add(below(rng, wait_ns));
-        self.joining = Some(Joining::at(due_ns, rng));
+        let wait_ns = if retries && joining.has_another(&self.config) {
+            // The next server has not been asked, and has not wished for a wait.
+            below(rng, self.config.rejoin_wait_ns_max)
+        } else {
+            wait_ns + below(rng, wait_ns)
+        };
+        let due_ns = now.mono_ns.saturating_add(wait_ns);
+        let next = if retries {
+            joining.elsewhere(due_ns, &self.config, rng)
+        } else {
+            Joining::at(due_ns, joining.target, rng)
+        };
+        self.joining = Some(next);
         (self.refused, self.busy) = (!retries, retries);
         if retries {
             self.silent_since_ns = 0;
@@ -242,7 +281,6 @@ impl Session {
         rng: &mut crate::Rng,
         events: &mut Vec<Event>,
     ) -> Result<(), Rejected> {
-        self.load_level = frame.header.load_level;
         if self.keepalive_sent_ns == 0 {
             self.prove_path |= frame.header.flags & flags::PROVE_PATH != 0;
         }
@@ -250,13 +288,13 @@ impl Session {
         let index = self.in_flight.index_of(answer.req.get()).ok_or(Rejected::Late)?;
         let pending = self.in_flight.get_mut(index);
         let verdict = verdict(op, frame, pending, self.number).ok_or(Rejected::Unexpected)?;
-        let waited = pending.call.waits_for_disk();
+        let (waited, class) = (pending.call.waits_for_disk(), Class::of(&pending.call));
         let (rtt_ns, answered_one) =
             (pending.rtt_ns(answer.attempt, now), pending.transmission(answer.attempt));
         if let Some(rtt_ns) = rtt_ns {
             self.rto.sample(rtt_ns);
         }
-        self.busy = verdict == Verdict::Again(Status::Busy);
+        let is_busy = verdict == Verdict::Again(Status::Busy);
         let outcome = match verdict {
             Verdict::Final(outcome) => Some(outcome),
             Verdict::Again(status) => {
@@ -268,6 +306,8 @@ impl Session {
                 is_over.then_some(Outcome::Known(Reply::of(Status::Busy)))
             }
         };
+        self.busy = is_busy;
+        self.heard_answer(now, class, is_busy, rng);
         if let Some(outcome) = outcome {
             let pending = self.in_flight.remove(index);
             events.push(answered(pending, outcome, rtt_ns));

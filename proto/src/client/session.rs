@@ -3,9 +3,10 @@
 use super::config::Config;
 use super::event::{Call, CallError, Counters, Event, Outcome, Reply};
 use super::hint::{Facts, Hint};
-use super::in_flight::{InFlight, Pending};
+use super::in_flight::{Due, InFlight, Pending};
 use super::invitations::Invitations;
 use super::join::{Joining, Phase};
+use super::load::Load;
 use super::rto::{Rto, doubled};
 use crate::body::{CookieBytes, Status};
 use crate::replay::ReplayWindow;
@@ -27,8 +28,10 @@ pub struct Session {
     pub(super) rto: Rto,
     /// A handshake on its way: the first one, or one for the session that follows this one.
     pub(super) joining: Option<Box<Joining>>,
-    /// First half of the tag of the first frame of each of the last two datagrams of session frames.
-    pub(super) tags: [[u8; 8]; 2],
+    /// The last two datagrams of session frames, the newest first.
+    pub(super) sent: [SentFrame; 2],
+    /// Kept of a server that is loaded.
+    pub(super) load: Option<Box<Load>>,
     /// When the KEEPALIVE that has no answer yet was sent, which is its token; 0 if there is none.
     pub(super) keepalive_sent_ns: u64,
     pub(super) last_sent_ns: u64,
@@ -51,6 +54,10 @@ pub struct Session {
     pub(super) keepalive_tries: u8,
     pub(super) load_level: u8,
     pub(super) hint: Hint,
+    /// Which server the session is with.
+    pub(super) home: u8,
+    /// Which one the last datagram is for.
+    pub(super) target: u8,
     /// The server wants a KEEPALIVE, to answer with PATH.
     pub(super) prove_path: bool,
     /// The server does not know this session, or its seqs are used up: nothing is sent under its key.
@@ -64,8 +71,20 @@ pub struct Session {
 
 const _: () = assert!(size_of::<Session>() <= 256);
 
+/// The first frame of a datagram, in as many bytes as can still not be guessed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct SentFrame {
+    /// 0 for none.
+    pub op: u8,
+    /// Beginning of its tag.
+    pub tag: [u8; 7],
+}
+
 /// From this seq on a new session is asked for. The seqs that are left last until it is there.
 const SEQ_REJOIN: u32 = u32::MAX - (1 << 16);
+
+/// A silence is so many times as long before it means something, of a server that is or was loaded.
+const LOADED_SILENCES: u64 = 3;
 
 /// No frame is sent with a seq above this.
 pub(super) const SEQ_MAX: u32 = u32::MAX - FRAMES_PER_DATAGRAM_MAX as u32;
@@ -80,8 +99,9 @@ impl Session {
             replay: ReplayWindow::new(),
             in_flight: InFlight::default(),
             rto: Rto::default(),
-            joining: Some(Joining::at(now.mono_ns, rng)),
-            tags: [[0; 8]; 2],
+            joining: Some(Joining::at(now.mono_ns, 0, rng)),
+            sent: [SentFrame::default(); 2],
+            load: None,
             keepalive_sent_ns: 0,
             last_sent_ns: now.mono_ns,
             silent_since_ns: 0,
@@ -97,6 +117,8 @@ impl Session {
             keepalive_tries: 0,
             load_level: 0,
             hint: Hint::Reconnecting,
+            home: 0,
+            target: 0,
             prove_path: false,
             stale: false,
             busy: false,
@@ -104,7 +126,9 @@ impl Session {
         }
     }
 
-    /// Takes a request and returns its number; its [`Event::Answered`] comes within the deadline.
+    /// Takes a request and returns its number; its [`Event::Answered`] comes within the deadline, with
+    /// [`Outcome::NotNow`] from the next [`on_timeout`](Self::on_timeout), which is due at once. The number of a
+    /// call that ends so may come again after it has ended.
     pub fn call(&mut self, now: Now, call: Call) -> Result<u64, CallError> {
         if self.is_used_up() {
             return Err(CallError::SeqsUsedUp);
@@ -124,9 +148,16 @@ impl Session {
         if self.in_flight.len() >= most || !self.in_flight.is_within_window(self.number, counter) {
             return Err(CallError::WindowFull);
         }
+        let number = u64::from(self.number) << 32;
+        let Some(due_ns) = self.admit(now, &call) else {
+            // It takes no number of the wire, or a few dozen of them would leave the window behind.
+            let req = number | u64::from(u32::MAX - self.in_flight.len() as u32);
+            self.in_flight.push_never(req, call, now, &self.config);
+            return Ok(req);
+        };
         self.counter = counter;
-        let req = u64::from(self.number) << 32 | u64::from(counter);
-        self.in_flight.push(req, call, now, &self.config);
+        let req = number | u64::from(counter);
+        self.in_flight.push(req, call, now, due_ns, &self.config);
         Ok(req)
     }
 
@@ -159,11 +190,15 @@ impl Session {
     pub fn on_timeout(&mut self, now: Now, rng: &mut crate::Rng, events: &mut Vec<Event>) {
         while let Some(pending) = self.in_flight.pop_expired(now) {
             let outcome = outcome_at_deadline(&pending);
+            if pending.call == Call::Shake && outcome == Outcome::Unknown {
+                self.heard_nothing(now);
+            }
             events.push(answered(pending, outcome, None));
         }
         if self.suspect_ns().is_some_and(|at| at <= now.mono_ns) {
-            self.rejoin_at(now.mono_ns, rng);
+            self.rejoin_at(now.mono_ns, self.config.target_after(self.home), rng);
         }
+        self.forget_load(now);
         self.show_hint(now, events);
     }
 
@@ -185,6 +220,12 @@ impl Session {
     /// The newest session's key, for a key log.
     pub fn key(&self) -> Option<&SessionKey> {
         self.key.as_ref()
+    }
+
+    /// Index of the server that the datagram which [`transmit`](Self::transmit) wrote last is for: below
+    /// [`Config::targets`]. A session that asks another server to join goes on with its own one meanwhile.
+    pub fn target(&self) -> u8 {
+        self.target
     }
 
     /// How many calls wait for their end.
@@ -212,9 +253,11 @@ impl Session {
         &self.counters
     }
 
-    /// Whether `tag` is one that we sent last: whoever knows it has seen our frames.
-    pub(super) fn sent_lately(&self, tag: &[u8; 16]) -> bool {
-        self.tags.iter().any(|sent| *sent != [0; 8] && tag.starts_with(sent))
+    /// Takes out the datagram that begins with a frame of this tag, if it is one that we sent last, and returns
+    /// the frame's op: whoever knows the tag has seen our frames.
+    pub(super) fn take_sent(&mut self, tag: &[u8; 16]) -> Option<u8> {
+        let sent = self.sent.iter_mut().find(|sent| sent.op != 0 && tag.starts_with(&sent.tag))?;
+        Some(std::mem::take(sent).op)
     }
 
     /// Whether seqs or reqs are so many that it is time for a new session.
@@ -234,10 +277,10 @@ impl Session {
         self.joining.as_ref().is_some_and(|joining| joining.is_begun() || !goes_on)
     }
 
-    /// Asks for a new session, unless that is being done or will be.
-    pub(super) fn rejoin_at(&mut self, due_ns: u64, rng: &mut crate::Rng) {
+    /// Asks a target for a new session, unless that is being done or will be.
+    pub(super) fn rejoin_at(&mut self, due_ns: u64, target: u8, rng: &mut crate::Rng) {
         if self.joining.is_none() {
-            self.joining = Some(Joining::at(due_ns, rng));
+            self.joining = Some(Joining::at(due_ns, target, rng));
             self.busy = false;
         }
     }
@@ -279,7 +322,9 @@ impl Session {
 
     /// How long nothing may be heard before the session counts as dead, in ns.
     fn silence_ns(&self) -> u64 {
-        self.config.silence_ns(self.rto_ns())
+        // A loaded server loses more and is asked less often; HELLOs are the last thing that it needs.
+        let times = if self.load.is_some() { LOADED_SILENCES } else { 1 };
+        self.config.silence_ns(self.rto_ns()).saturating_mul(times)
     }
 
     /// Emits the hint if it is another than before.
@@ -303,6 +348,9 @@ impl Session {
 
 /// What is known of a call when its deadline passes.
 fn outcome_at_deadline(pending: &Pending) -> Outcome {
+    if pending.due == Due::Never {
+        return Outcome::NotNow;
+    }
     let status = match pending.transmissions {
         0 => Status::NotDone,
         _ if pending.is_surely_not_done() => Status::Busy,

@@ -1,7 +1,7 @@
 //! What a session sends, one datagram at a time.
 
 use super::in_flight::{Due, Pending, Timer};
-use super::session::{SEQ_MAX, Session};
+use super::session::{SEQ_MAX, SentFrame, Session};
 use crate::body::{Body, InviteOk, Keepalive, PathProof};
 use crate::{Direction, FRAMES_PER_DATAGRAM_MAX, Frame, Header, Now, Op, seal};
 
@@ -15,10 +15,11 @@ impl Session {
         out: &mut [Frame; FRAMES_PER_DATAGRAM_MAX],
     ) -> usize {
         if self.may_send() && self.is_used_up() {
-            self.rejoin_at(now.mono_ns, rng);
+            self.rejoin_at(now.mono_ns, self.home, rng);
             self.stale = self.seq >= SEQ_MAX;
         }
         if self.transmit_handshake(now, rng, out) {
+            self.target = self.joining.as_ref().map_or(self.home, |joining| joining.target);
             self.note_sent(now, true);
             return 1;
         }
@@ -36,8 +37,9 @@ impl Session {
         let is_awaiting = count > 0;
         count += self.transmit_invite_oks(count, out);
         if count > 0 {
-            let first = out[0].tag.first_chunk().expect("a tag is longer");
-            self.tags = [*first, self.tags[0]];
+            let tag = *out[0].tag.first_chunk().expect("a tag is longer");
+            self.sent = [SentFrame { op: out[0].header.op, tag }, self.sent[0]];
+            self.target = self.home;
             self.note_sent(now, is_awaiting);
         }
         count
@@ -61,7 +63,7 @@ impl Session {
         let doublings_max =
             if self.joining.is_some() { config.doublings_max_suspect } else { config.doublings_max };
         let timer = Timer { rto_ns: self.rto_ns(), rto_ns_max: config.rto_ns_max, doublings_max };
-        let Session { in_flight, key: Some(key), seq, number, counters, ticket, .. } = self else {
+        let Session { in_flight, key: Some(key), seq, number, counters, ticket, load, .. } = self else {
             return 0;
         };
         let used = FRAMES_PER_DATAGRAM_MAX - out.len();
@@ -72,6 +74,12 @@ impl Session {
             let frames = pending.frame_count(*number);
             // A SEND goes whole. One that does not fit beside others finds the next datagram empty.
             let Some(out) = out[..most].get_mut(count..count + frames) else { continue };
+            if let Some(load) = load
+                && let Err(until_ns) = load.let_out(now, pending)
+            {
+                pending.wait_until(until_ns);
+                continue;
+            }
             let first_seq = *seq + 1;
             pending.write(ticket.user, *number, first_seq, out);
             out.iter_mut().for_each(|frame| seal::seal(key, frame));

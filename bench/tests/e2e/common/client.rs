@@ -271,10 +271,16 @@ impl Tally {
                 }
                 Event::JoinRefused { .. } | Event::Hint(_) | Event::Clock { .. } => continue,
             };
+            if outcome == Outcome::NotNow {
+                // A loaded server was spared it: the user shakes again.
+                user.wants.push(call);
+                continue;
+            }
             assert!(self.reqs.insert((id, req)), "user {id}: req {req:x} ended twice");
             *self.answered.entry(id).or_default() += 1;
             match (call, outcome) {
                 (call, Outcome::Unknown) => self.unknown.push((id, call)),
+                (_, Outcome::NotNow) => unreachable!("it was taken above"),
                 (Call::Shake, Outcome::Known(reply)) => match reply.status {
                     Status::Miss => self.miss += 1,
                     Status::Ok => {

@@ -122,7 +122,7 @@ fn an_idle_session_survives_an_outage() {
 /// Expect: a long queue at the server shows as busy, and goes away with it.
 #[test]
 fn a_high_load_level_shows_as_busy() {
-    let mut world = World::joined();
+    let mut world = World::joined_with(Config { obeys: false, ..Config::default() });
     for (load_level, hint) in [(16 * 14 - 1, Hint::Smooth), (16 * 14, Hint::Busy), (0, Hint::Smooth)] {
         world.server.load_level = load_level;
         world.call(Call::Shake).unwrap();

@@ -1,13 +1,16 @@
 //! Scenarios of the client session: one session, a model server, and a virtual wire between them.
 
 mod bank;
+mod herd;
 mod hostile;
 mod joining;
 mod liveness;
 mod loss;
 mod money;
+mod obedience;
 mod requests;
 mod server;
+mod targets;
 
 use super::*;
 use crate::body::Status;
@@ -49,6 +52,8 @@ struct World {
     events: Vec<Event>,
     /// Every datagram that the session sent, and when.
     sent: Vec<(u64, Vec<Frame>)>,
+    /// Which target each was for.
+    sent_to: Vec<u8>,
 }
 
 impl World {
@@ -68,6 +73,7 @@ impl World {
             wire_rng,
             events: vec![],
             sent: vec![],
+            sent_to: vec![],
         }
     }
 
@@ -104,11 +110,15 @@ impl World {
     fn pump(&mut self) {
         let mut out = datagram_buffer();
         loop {
+            if self.session.timeout_ns() <= self.now.mono_ns {
+                self.session.on_timeout(self.now, &mut self.rng, &mut self.events);
+            }
             let count = self.session.transmit(self.now, &mut self.rng, &mut out);
             if count == 0 {
                 break;
             }
             self.sent.push((self.now.mono_ns, out[..count].to_vec()));
+            self.sent_to.push(self.session.target());
             self.put_on_wire(true, &out[..count]);
         }
         assert!(self.session.timeout_ns() > self.now.mono_ns, "it would spin: {:?}", self.session);
