@@ -19,6 +19,7 @@ mod json;
 pub mod knee;
 pub mod lab;
 pub mod opens;
+pub mod overload;
 pub mod relay;
 pub mod run;
 
@@ -38,6 +39,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// More than the server can do, with clients that obey and that do not
+    Overload(overload::OverloadArgs),
     /// Open sessions at a server and shake at a rate
     Run(Box<run::RunArgs>),
     /// Server and load in one command, about 20 seconds, on free loopback ports
@@ -84,6 +87,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Floor(args) => floor::run(&args).map(done),
         Command::Engines(args) => engines::run(&args).map(done),
         Command::Flood(args) => flood::run(&args).map(done),
+        Command::Overload(args) => overload::run(&args).map(done),
         Command::Opens(args) => opens::run(&args).map(done),
         Command::Crash(args) => crash::run(&args).map(done),
         Command::Hot(args) => hot::run(&args).map(done),

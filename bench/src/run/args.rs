@@ -106,6 +106,9 @@ pub struct RunArgs {
     /// When a request counts as unanswered
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
     deadline: Duration,
+    /// Whether users pace themselves, back off and throttle themselves as a loaded server asks
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    obey: bool,
     /// Joins in flight
     #[arg(long, value_name = "N", default_value_t = 512)]
     join_window: usize,
@@ -168,6 +171,7 @@ impl RunArgs {
             seed: self.seed,
             gso: self.gso,
             deadline: self.deadline,
+            obeys: self.obey,
             join_window: self.join_window,
             threads: self.threads,
             cores: match &self.cores {

@@ -288,6 +288,7 @@ fn start_thread(
         false => [deadline_ns; 3],
     };
     let config = Config {
+        obeys: options.obeys,
         rto_ns_initial,
         rto_ns_min,
         rto_ns_max,

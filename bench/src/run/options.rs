@@ -83,6 +83,8 @@ pub struct RunOptions {
     pub deadline: Duration,
     /// Whether requests are sent again while they wait.
     pub retransmits: bool,
+    /// Whether users do what a loaded server asks of them.
+    pub obeys: bool,
     /// Joins in flight.
     pub join_window: usize,
     /// Threads that send and receive.
@@ -158,6 +160,7 @@ impl RunOptions {
             gso: false,
             deadline: Duration::from_secs(10),
             retransmits: true,
+            obeys: true,
             join_window: 512,
             threads: 1,
             cores: Vec::new(),
