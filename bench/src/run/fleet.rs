@@ -295,6 +295,8 @@ fn start_thread(
         deadline_ns,
         frames_per_datagram: options.frames_max() as u8,
         rejoin_wait_ns_max: options.rejoin_wait.as_nanos() as u64,
+        // What is asked for is offered, also to a server that would rather have less.
+        obeys: false,
         ..default
     };
     let ttl_s = options.duration.as_secs() + 24 * 3_600;
