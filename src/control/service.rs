@@ -83,13 +83,20 @@ fn parse(text: &str) -> Result<Plan, String> {
             return Err(format!("level {name}: there are two of this name"));
         }
         match nth.checked_sub(1).map(|before| &levels[before]) {
-            None if *above_ns > 0 => return Err(format!("level {name}: the first is full service, above_ms is 0")),
+            None if *above_ns > 0 => {
+                return Err(format!("level {name}: the first is full service, above_ms is 0"));
+            }
             None => {}
             Some(before) if *above_ns <= before.above_ns => {
-                return Err(format!("level {name}: above_ms must be more than that of level {}", before.name));
+                return Err(format!(
+                    "level {name}: above_ms must be more than that of level {}",
+                    before.name
+                ));
             }
             Some(_) if *below_ns >= *above_ns => {
-                return Err(format!("level {name}: below_ms must be less than above_ms, or it comes and goes"));
+                return Err(format!(
+                    "level {name}: below_ms must be less than above_ms, or it comes and goes"
+                ));
             }
             Some(_) => {}
         }
@@ -181,7 +188,9 @@ pub(super) fn service_stats(plan: &Plan, workers: &[WorkerSnapshot]) -> ServiceS
     let level = workers.iter().map(|worker| worker.service_level).max().unwrap_or(0);
     let off = Switches::of_bits(workers.iter().fold(0, |all, worker| all | worker.service_off));
     let cut = workers.iter().map(|worker| worker.cut).min().unwrap_or(CUT_MAX.into());
-    let share = |class: Class| cut.saturating_sub(class as u64 * PARTS as u64).min(PARTS as u64) as f64 / PARTS as f64;
+    let share = |class: Class| {
+        cut.saturating_sub(class as u64 * PARTS as u64).min(PARTS as u64) as f64 / PARTS as f64
+    };
     let shed = |class: Class| workers.iter().map(|worker| worker.core.shed[class as usize]).sum();
     ServiceStats {
         level,
@@ -256,7 +265,9 @@ mod tests {
         let mut plan = parse(GOOD).unwrap();
         force(&mut plan, "busy").unwrap();
         assert_eq!(plan.forced, Some(1));
-        assert!(force(&mut plan, "2").unwrap_err().to_string().contains("0 to 1, one of full, busy, or auto"));
+        assert!(
+            force(&mut plan, "2").unwrap_err().to_string().contains("0 to 1, one of full, busy, or auto")
+        );
         assert_eq!(plan.forced, Some(1), "what was stays");
         force(&mut plan, "auto").unwrap();
         assert_eq!(plan.forced, None);
@@ -266,6 +277,8 @@ mod tests {
         assert!(plan.on.has(Switch::Join) && !plan.off.has(Switch::Join));
         set_switch(&mut plan, "join", "auto").unwrap();
         assert_eq!((plan.on, plan.off), Default::default());
-        assert!(set_switch(&mut plan, "chat", "off").is_err() && set_switch(&mut plan, "join", "so").is_err());
+        assert!(
+            set_switch(&mut plan, "chat", "off").is_err() && set_switch(&mut plan, "join", "so").is_err()
+        );
     }
 }

@@ -130,7 +130,10 @@ impl Shared {
     }
 
     /// Changes what is given up at which load, for all workers. What was in force stays where the change is none.
-    pub fn change_service<E>(&self, change: impl FnOnce(&mut Plan) -> Result<(), E>) -> Result<(), ChangeError<E>> {
+    pub fn change_service<E>(
+        &self,
+        change: impl FnOnce(&mut Plan) -> Result<(), E>,
+    ) -> Result<(), ChangeError<E>> {
         let mut plan = lock(&self.plan);
         let mut changed = plan.clone();
         change(&mut changed).map_err(ChangeError::Refused)?;

@@ -100,9 +100,8 @@ impl Received {
                 self.dropped = Some(i32_at(data, 0) as u32);
             }
             (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) if data.len() >= size_of::<libc::timespec>() => {
-                let [seconds, ns] = [0, 8].map(|at| {
-                    i64::from_ne_bytes(data[at..at + 8].try_into().expect("8 bytes"))
-                });
+                let [seconds, ns] =
+                    [0, 8].map(|at| i64::from_ne_bytes(data[at..at + 8].try_into().expect("8 bytes")));
                 self.received_ns = seconds.checked_mul(1_000_000_000).and_then(|all| all.checked_add(ns));
             }
             (libc::IPPROTO_IP, libc::IP_PKTINFO) if data.len() >= size_of::<libc::in_pktinfo>() => {

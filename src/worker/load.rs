@@ -31,11 +31,6 @@ impl Load {
         self.last_ns
     }
 
-    /// Smoothed, in ns.
-    pub fn smoothed_ns(&self) -> u64 {
-        self.smoothed_ns
-    }
-
     /// The level: 0 up to 1 µs, 16 more for each doubling, 255 from 63 ms.
     pub fn level(&self) -> u8 {
         level_of_us(self.smoothed_ns / 1_000)

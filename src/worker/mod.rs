@@ -14,6 +14,6 @@ mod snapshot;
 
 pub use clock::Clock;
 pub use hardware::ThisProcessor;
-pub use service::{LEVELS_MAX, Level, Plan, Standing, Switch, Switches};
 pub use run::{Command, Idle, Own, Worker, WorkerHandle, WorkerHangs, WorkerOptions, start};
+pub use service::{LEVELS_MAX, Level, Plan, Standing, Switch, Switches};
 pub use snapshot::{GroupSnapshot, SetSnapshot, WorkerSnapshot};

@@ -1,11 +1,11 @@
 //! A worker's thread and its loop.
 
+use super::admission::Admission;
 use super::clock::Clock;
 use super::front::owner;
 use super::gather::Gather;
 use super::hardware::ThisProcessor;
 use super::load::Load;
-use super::admission::Admission;
 use super::service::{Plan, Standing};
 use super::snapshot::{GroupSnapshot, SetSnapshot, WorkerSnapshot};
 use crate::ledger::Ledger;
@@ -336,7 +336,7 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
     /// How much is let in, and what is given up.
     fn follow_load(&mut self, now: Now) {
         let cut = self.admission.turn(now.mono_ns, self.load.last_ns(), self.core.seen());
-        self.standing.follow(&self.plan, now.mono_ns, self.load.smoothed_ns());
+        self.standing.follow(&self.plan, now.mono_ns, self.admission.standing_ns());
         self.core.set_service(self.standing.service(&self.plan, cut));
     }
 

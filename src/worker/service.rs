@@ -125,7 +125,7 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Follows the smoothed queueing time: up at once, down one level at a time.
+    /// Follows the queue that stands: up at once, down one level at a time.
     pub fn follow(&mut self, plan: &Plan, now_ns: u64, waits_ns: u64) {
         let last = plan.levels.len() - 1;
         if let Some(forced) = plan.forced {

@@ -180,7 +180,9 @@ fn knee(fleet: &mut Fleet, load: &mut RunOptions) -> Result<u64, Failure> {
         eprintln!("  {rate}/s: {:.2}% in time, p99 {:.1} ms", 100.0 * step.in_time, step.p99_us / 1e3);
         if step.in_time < IN_TIME {
             return knee.ok_or_else(|| {
-                Failure::machine(format!("already {rate} requests/s are not answered in time; is the machine busy?"))
+                Failure::machine(format!(
+                    "already {rate} requests/s are not answered in time; is the machine busy?"
+                ))
             });
         }
         knee = Some(rate);

@@ -107,7 +107,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
     deadline: Duration,
     /// Whether users pace themselves, back off and throttle themselves as a loaded server asks
-    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    #[arg(long)]
     obey: bool,
     /// Joins in flight
     #[arg(long, value_name = "N", default_value_t = 512)]

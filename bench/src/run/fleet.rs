@@ -288,7 +288,6 @@ fn start_thread(
         false => [deadline_ns; 3],
     };
     let config = Config {
-        obeys: options.obeys,
         rto_ns_initial,
         rto_ns_min,
         rto_ns_max,
@@ -296,7 +295,7 @@ fn start_thread(
         frames_per_datagram: options.frames_max() as u8,
         rejoin_wait_ns_max: options.rejoin_wait.as_nanos() as u64,
         // What is asked for is offered, also to a server that would rather have less.
-        obeys: false,
+        obeys: options.obeys,
         ..default
     };
     let ttl_s = options.duration.as_secs() + 24 * 3_600;

@@ -160,7 +160,7 @@ impl RunOptions {
             gso: false,
             deadline: Duration::from_secs(10),
             retransmits: true,
-            obeys: true,
+            obeys: false,
             join_window: 512,
             threads: 1,
             cores: Vec::new(),

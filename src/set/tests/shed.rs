@@ -1,8 +1,8 @@
 //! What there is no time for is refused by its header, in order of its value, and changes nothing.
 
 use super::world::{Client, World, capacity, config};
-use crate::set::{Config, Drop};
 use crate::set::admission::{Class, PARTS, Service};
+use crate::set::{Config, Drop};
 use redpkt_proto::body::{Refusal, RefusalCode, Status};
 use redpkt_proto::{Frame, Op};
 
@@ -120,7 +120,8 @@ fn minting_that_was_given_up_goes_on_at_its_pace() {
     let mut world = World::new(config());
     serve(&mut world, Service { mints: false, ..Service::FULL });
     world.mint(1_000_000, 1);
-    let made = |world: &World| world.rows().iter().filter(|row| row.kind == crate::ledger::Kind::Mint).count();
+    let made =
+        |world: &World| world.rows().iter().filter(|row| row.kind == crate::ledger::Kind::Mint).count();
     for _ in 0..100 {
         world.pass_ms(10);
         world.settle();
