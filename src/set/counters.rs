@@ -35,11 +35,13 @@ pub enum Drop {
     Rate,
     /// A request about money in a group whose journal has failed.
     Ledger,
+    /// A request or a join in a SET that is masked, or a join in one that is drained.
+    Masked,
 }
 
 impl Drop {
     /// Every reason, in the order of its number.
-    pub const ALL: [Drop; 14] = [
+    pub const ALL: [Drop; 15] = [
         Drop::Length,
         Drop::Version,
         Drop::Op,
@@ -54,6 +56,7 @@ impl Drop {
         Drop::Full,
         Drop::Rate,
         Drop::Ledger,
+        Drop::Masked,
     ];
 
     /// Its name in `/stats.json`.
@@ -73,6 +76,7 @@ impl Drop {
             Drop::Full => "full",
             Drop::Rate => "rate",
             Drop::Ledger => "ledger",
+            Drop::Masked => "masked",
         }
     }
 }
@@ -117,6 +121,8 @@ pub struct Counters {
     pub outcome_unknown: u64,
     /// SETs whose accounts and packets were counted and were not what the rows say: a bug.
     pub miscounted: u64,
+    /// Panics of SETs: each masks its SET.
+    pub panics: u64,
     /// Requests that were answered again as before.
     pub repeated: u64,
     /// Sessions that began.

@@ -7,6 +7,7 @@ mod front;
 mod gather;
 mod hardware;
 mod load;
+mod panics;
 mod run;
 mod snapshot;
 
