@@ -59,7 +59,10 @@ impl Shared {
         let group = layout.group_of(layout.set_of(payment.user));
         match self.ask_payment(payment, group)? {
             None => Ok(false),
-            Some(pending) => self.written(pending, end, Some(group)).await,
+            Some(pending) => match self.written(pending, end, Some(group)).await {
+                Err(Refused::Masked(_)) => Err(Refused::Masked(layout.set_of(payment.user))),
+                outcome => outcome,
+            },
         }
     }
 
@@ -80,6 +83,8 @@ impl Shared {
             DoneOutcome::Written => Ok(()),
             DoneOutcome::Full => Err(Refused::NoRoomNow),
             DoneOutcome::TooLittleMoney => Err(Refused::TooLittleMoney),
+            // Which SET that is knows who has asked.
+            DoneOutcome::Masked => Err(Refused::Masked(0)),
             DoneOutcome::Failed | DoneOutcome::Unknown => {
                 Err(Refused::Failed(group.or_else(|| self.failed_group()).unwrap_or(0)))
             }

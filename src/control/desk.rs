@@ -46,6 +46,9 @@ pub enum Refused {
         "the journal of group {0} has failed; look at its disk, then POST /groups/{0}/rebuild, and ask again with the same id"
     )]
     Failed(u32),
+    /// The user's SET has panicked.
+    #[error("SET {0} is masked; POST /sets/{0}/rebuild, then ask again with the same id")]
+    Masked(u32),
     /// Something else is being done.
     #[error("{0} is still being written; ask again with the same id")]
     Busy(String),
@@ -76,6 +79,8 @@ pub struct Desk {
     pub writing: Option<Writing>,
     /// The group that is being rebuilt: meanwhile no order is taken, because it could not write it.
     pub rebuilding: Option<u32>,
+    /// The SET that is being rebuilt. Orders go on: they are no SET's.
+    pub rebuilding_set: Option<u32>,
 }
 
 /// An order, or a change of one, that not all groups have written.
@@ -115,9 +120,18 @@ impl Desk {
 
     /// Takes the turn for a group that is rebuilt, which lacks what is written meanwhile; `false` while something is.
     pub fn begin_rebuilding(&mut self, group: u32) -> bool {
-        let is_idle = self.check_idle().is_ok();
+        let is_idle = self.check_idle().is_ok() && self.rebuilding_set.is_none();
         if is_idle {
             self.rebuilding = Some(group);
+        }
+        is_idle
+    }
+
+    /// Takes the turn for a SET that is rebuilt; `false` while another one is, or a group.
+    pub fn begin_rebuilding_set(&mut self, set: u32) -> bool {
+        let is_idle = self.rebuilding.is_none() && self.rebuilding_set.is_none();
+        if is_idle {
+            self.rebuilding_set = Some(set);
         }
         is_idle
     }

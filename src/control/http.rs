@@ -1,7 +1,7 @@
 //! The HTTP side: figures to read, orders to give.
 
-use super::http_orders;
 use super::shared::Shared;
+use super::{http_orders, http_sets};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -95,8 +95,9 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/stats.json", get(stats))
         .route("/healthz", get(healthz))
         .merge(http_orders::routes())
+        .merge(http_sets::routes())
         .fallback(|| async {
-            let there_are = "there are /stats.json, /healthz, /orders, and POST /mint, /send, /deposit, /withdraw, /mint/ID/pause|resume|stop, /send/ID/pause|resume|stop, /groups/N/rebuild here";
+            let there_are = "there are /stats.json, /healthz, /orders, and POST /mint, /send, /deposit, /withdraw, /mint/ID/pause|resume|stop, /send/ID/pause|resume|stop, /groups/N/rebuild, /sets/N/drain|resume|rebuild here";
             refuse(StatusCode::NOT_FOUND, there_are)
         })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -110,9 +111,17 @@ async fn stats(State(shared): State<Arc<Shared>>) -> Response {
 
 async fn healthz(State(shared): State<Arc<Shared>>) -> Response {
     match shared.failed_worker() {
-        None => "ok\n".into_response(),
+        None => health(&shared.masked_sets(), shared.failed_groups().as_slice()).into_response(),
         Some(worker) => refuse(StatusCode::SERVICE_UNAVAILABLE, &format!("worker {worker} has failed")),
     }
+}
+
+/// What is said while the workers run: whether something of it does not.
+fn health(masked_sets: &[u32], failed_groups: &[u32]) -> String {
+    let one = |what: &str, number: &u32, how: &str| format!("{what} {number} {how}");
+    let mut found: Vec<String> = failed_groups.iter().map(|group| one("group", group, "failed")).collect();
+    found.extend(masked_sets.iter().map(|set| one("set", set, "masked")));
+    if found.is_empty() { "ok\n".into() } else { format!("degraded: {}\n", found.join(", ")) }
 }
 
 /// Refuses what a web page elsewhere could make a browser send, who does not know the token, and what is too
@@ -274,6 +283,13 @@ mod tests {
         assert_eq!(status(&[("host", "10.0.0.1"), ("sec-fetch-site", "cross-site")]), Err(403));
         let without = admit(&headers(&[("host", "10.0.0.1")]), Some(token));
         assert_eq!(without.unwrap_err().0, StatusCode::UNAUTHORIZED);
+    }
+
+    #[test]
+    fn health_names_what_does_not_work() {
+        assert_eq!(health(&[], &[]), "ok\n");
+        assert_eq!(health(&[17], &[]), "degraded: set 17 masked\n");
+        assert_eq!(health(&[3, 17], &[1]), "degraded: group 1 failed, set 3 masked, set 17 masked\n");
     }
 
     #[test]

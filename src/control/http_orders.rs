@@ -189,9 +189,12 @@ pub fn answer(refused: &Refused) -> Response {
         Refused::TooMuch => StatusCode::BAD_REQUEST,
         Refused::Full("orders") => StatusCode::TOO_MANY_REQUESTS,
         Refused::TimedOut => StatusCode::GATEWAY_TIMEOUT,
-        Refused::Full(_) | Refused::NoRoomNow | Refused::Failed(_) | Refused::Busy(_) | Refused::Hangs(_) => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        Refused::Full(_)
+        | Refused::NoRoomNow
+        | Refused::Failed(_)
+        | Refused::Masked(_)
+        | Refused::Busy(_)
+        | Refused::Hangs(_) => StatusCode::SERVICE_UNAVAILABLE,
     };
     refuse(status, &refused.to_string())
 }

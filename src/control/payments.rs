@@ -148,7 +148,9 @@ impl Payments {
             // The group may have been rebuilt before anybody heard of this: then its journal has told.
             DoneOutcome::Unknown if self.is_written(recorded.id) => {}
             DoneOutcome::Unknown => self.set(recorded.id, State::Unknown { group }),
-            DoneOutcome::Full | DoneOutcome::TooLittleMoney | DoneOutcome::Failed => self.forget(&recorded),
+            DoneOutcome::Full | DoneOutcome::TooLittleMoney | DoneOutcome::Failed | DoneOutcome::Masked => {
+                self.forget(&recorded);
+            }
         }
         // Nobody may be waiting any more.
         let _ = sender.send(Some(outcome));

@@ -9,6 +9,7 @@ use super::service::{ServiceStats, service_stats};
 use super::settings::Settings;
 use super::stats::{IoStats, Sources, Stats};
 use crate::ledger::AnyLedger;
+use crate::set::SetState;
 use crate::set::book::Order;
 use crate::worker::{Command, GroupSnapshot, Plan, SetSnapshot, WorkerHandle, WorkerHangs, WorkerSnapshot};
 use redpkt_proto::keyring::KeyRing;
@@ -104,6 +105,28 @@ impl Shared {
         self.groups().find(|(_, snapshot)| snapshot.has_failed != 0).map(|(group, _)| group)
     }
 
+    /// Groups whose journals have failed, ascending.
+    pub fn failed_groups(&self) -> Vec<u32> {
+        let failed = self.groups().filter(|(_, snapshot)| snapshot.has_failed != 0);
+        let mut failed: Vec<u32> = failed.map(|(group, _)| group).collect();
+        failed.sort_unstable();
+        failed
+    }
+
+    /// What a SET's worker published of it.
+    pub fn set(&self, number: u32) -> Option<SetSnapshot> {
+        self.workers.iter().flat_map(WorkerHandle::sets).find(|(set, _)| *set == number).map(|(_, set)| set)
+    }
+
+    /// SETs that are masked, ascending.
+    pub fn masked_sets(&self) -> Vec<u32> {
+        let sets = self.workers.iter().flat_map(WorkerHandle::sets);
+        let mut masked: Vec<u32> =
+            sets.filter(|(_, set)| set.state() == SetState::Masked).map(|(number, _)| number).collect();
+        masked.sort_unstable();
+        masked
+    }
+
     /// Where a group's journal is kept.
     pub fn journal_of(&self, group: u32) -> String {
         match &self.settings.ledger {
@@ -175,7 +198,8 @@ impl Shared {
     pub(super) fn check_money(&self, workers: &[WorkerSnapshot]) {
         let mut groups: Vec<_> = self.groups().collect();
         groups.sort_by_key(|(group, _)| *group);
-        self.checker.check(&groups, workers.iter().map(|worker| worker.core.miscounted).sum());
+        let miscounted = workers.iter().map(|worker| worker.core.miscounted).sum();
+        self.checker.check(&groups, miscounted, self.masked_sets().len() as u64);
     }
 
     pub(super) fn set_rates(&self, rates: Rates) {

@@ -152,6 +152,10 @@ pub struct SetStats {
     pub pool_packets: u64,
     /// What they hold, in fen.
     pub pool_fen: u64,
+    /// `ok`, `draining` or `masked`. Of one that is masked accounts and pool are not told.
+    pub state: &'static str,
+    /// Whether it is masked and `POST /sets/N/rebuild` can put it back to work now.
+    pub can_be_rebuilt: bool,
 }
 
 /// One group.
@@ -212,6 +216,8 @@ pub struct WorkerStats {
     pub send_calls: u64,
     /// Times it went to sleep.
     pub sleeps: u64,
+    /// Panics of its SETs, each of which masked its SET.
+    pub panics: u64,
 }
 
 /// How datagrams move.
@@ -380,8 +386,17 @@ pub fn drops(workers: &[WorkerSnapshot]) -> BTreeMap<&'static str, u64> {
 
 impl SetStats {
     fn new(set: u32, snapshot: &SetSnapshot, layout: Layout) -> SetStats {
-        let SetSnapshot { sessions, accounts, pool_packets, pool_fen } = *snapshot;
-        SetStats { set, group: layout.group_of(set), sessions, accounts, pool_packets, pool_fen }
+        let SetSnapshot { sessions, accounts, pool_packets, pool_fen, .. } = *snapshot;
+        SetStats {
+            set,
+            group: layout.group_of(set),
+            sessions,
+            accounts,
+            pool_packets,
+            pool_fen,
+            state: snapshot.state().name(),
+            can_be_rebuilt: snapshot.can_be_rebuilt != 0,
+        }
     }
 }
 
@@ -398,6 +413,7 @@ impl WorkerStats {
             recv_calls: worker.net.recv_calls,
             send_calls: worker.net.send_calls,
             sleeps: worker.net.sleeps,
+            panics: worker.core.panics,
         }
     }
 }

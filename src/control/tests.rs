@@ -1,11 +1,13 @@
 //! Whole servers on a ledger on disk: what was ordered and paid goes on after a restart.
 
+use super::sets::SetError;
 use super::{RebuildError, Refused, Server, Settings, Shared, StartError, Totals};
 use crate::ledger::sqlite::{Directory, Identity, Reader};
 use crate::ledger::{Account, Kind, Row, Terms};
 use crate::set::book::{Order, OrderNote, OrderState};
-use crate::set::{Payment, order_row};
-use crate::worker::Idle;
+use crate::set::fault::Fault;
+use crate::set::{Payment, SetState, order_row};
+use crate::worker::{Command, Idle};
 use rand::SeedableRng as _;
 use redpkt_proto::Now;
 use redpkt_proto::body::PacketId;
@@ -359,4 +361,65 @@ fn a_journal_that_lacks_what_others_have_had_is_refused() {
     drop((writer, ledger));
     let error = Server::start(settings(dir.path(), 1)).err().expect("it is refused");
     assert!(error.to_string().contains("group 1 has had the money of its row 99"), "{error}");
+}
+
+/// Expect: a SET that panics is masked, and said so; payments to it are refused, others go on; what is by hand can be
+/// done and undone; after the rebuild every fen is there, and a restart finds the same.
+#[test]
+fn a_set_that_panics_is_rebuilt_while_the_rest_serves() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut server = Server::start(settings(dir.path(), 2)).unwrap();
+    let shared = std::sync::Arc::clone(server.shared());
+    until_done(&shared, 0);
+    let layout = shared.settings().layout;
+    let set = layout.set_of(1);
+    let others: Vec<u64> = (2..).filter(|user| layout.set_of(*user) != set).take(20).collect();
+    assert_eq!(wait(shared.pay(&deposit("a", 1, 100))), Ok(true));
+    let worker = &shared.workers()[layout.worker_of(set) as usize];
+    worker.command(Command::Panic(Fault::Applied)).unwrap();
+    assert_eq!(wait(shared.pay(&deposit("b", 1, 50))), Err(Refused::Masked(set)));
+    assert_eq!(wait(shared.pay(&deposit("b", 1, 50))), Err(Refused::Masked(set)));
+    for user in &others {
+        assert_eq!(wait(shared.pay(&deposit(&format!("in-{user}"), *user, 10))), Ok(true));
+    }
+    std::thread::sleep(PUBLISHED_AFTER);
+    server.sample();
+    let stats = shared.stats();
+    assert_eq!((shared.masked_sets(), stats.sets[set as usize].state), (vec![set], "masked"));
+    assert_eq!(stats.workers.iter().map(|worker| worker.panics).sum::<u64>(), 1);
+    assert!(stats.conservation.ok && stats.conservation.masked_sets == 1 && shared.failed_worker().is_none());
+    assert!(matches!(shared.drain_set(set), Err(SetError::Masked(_))));
+    assert!(matches!(shared.rebuild_set((set + 1) % 8), Err(SetError::Works(_))));
+    assert!(matches!(shared.rebuild_set(8), Err(SetError::NoSuchSet(7))));
+    assert!(shared.resume_set(set).unwrap().rows.is_some_and(|rows| rows > 0));
+    assert_eq!(shared.drain_set(set).unwrap().state, "draining");
+    assert_eq!(shared.set(set).unwrap().state(), SetState::Draining);
+    assert_eq!(shared.resume_set(set).unwrap().state, "ok");
+    assert_eq!(wait(shared.pay(&deposit("b", 1, 50))), Ok(true));
+    std::thread::sleep(PUBLISHED_AFTER);
+    server.sample();
+    let found = shared.stats().conservation;
+    assert!(found.ok && found.masked_sets == 0 && found.wallets_fen == 350, "{found:?}");
+    drop(shared);
+    server.stop();
+    let server = Server::start(settings(dir.path(), 1)).unwrap();
+    std::thread::sleep(PUBLISHED_AFTER);
+    let wallets_fen: u64 = server.shared().groups().map(|(_, group)| group.wallets_fen).sum();
+    assert_eq!(wallets_fen, 350);
+    server.stop();
+}
+
+/// Expect: without a journal a masked SET stays masked, and says what helps.
+#[test]
+fn a_masked_set_in_memory_cannot_be_rebuilt() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(Settings { ledger: None, ..settings(dir.path(), 1) }).unwrap();
+    let shared = server.shared();
+    until_done(shared, 0);
+    shared.workers()[0].command(Command::Panic(Fault::HalfApplied)).unwrap();
+    let set = shared.settings().layout.set_of(1);
+    assert_eq!(wait(shared.pay(&deposit("b", 1, 50))), Err(Refused::Masked(set)));
+    std::thread::sleep(PUBLISHED_AFTER);
+    assert!(matches!(shared.rebuild_set(set), Err(SetError::Memory)));
+    server.stop();
 }

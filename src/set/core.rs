@@ -4,9 +4,11 @@ use super::admission::{self, Class, Seen, Service};
 use super::book::Book;
 use super::config::Config;
 use super::counters::{Counters, Drop};
+use super::fault::{self, Fault};
 use super::hardware::Hardware;
 use super::invites::Invitation;
 use super::links::{Links, Message};
+use super::mask::{Guard, NOBODY, PANICS_MAX, Panicked, SWEEPING, SetState, Writing};
 use super::mint::Inviting;
 use super::promises::Promises;
 use super::pushes::Pushes;
@@ -14,7 +16,7 @@ use super::rate::ShakeRate;
 use super::requests::Sending;
 use super::sessions::{Sessions, SlotId};
 use super::settle::Done;
-use crate::ledger::{Ledger, Row};
+use crate::ledger::{Kind, Ledger, Row};
 use arrayvec::ArrayVec;
 use rand::Rng as _;
 use redpkt_proto::body::{Body, PacketId, Refusal, RefusalCode};
@@ -24,6 +26,7 @@ use redpkt_proto::keyring::KeyRing;
 use redpkt_proto::steer::Layout;
 use redpkt_proto::{Direction, Frame, Header, Now, Op, Path, Rng};
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// One datagram of a batch: its frames are opened, and answered, in place.
 pub struct Job<'a> {
@@ -48,6 +51,10 @@ pub struct SetStats {
     pub pool_packets: u64,
     /// What they hold, in fen.
     pub pool_fen: u64,
+    /// Whether it works. Of one that is masked accounts and pool are not told.
+    pub state: SetState,
+    /// Whether it is masked and can be rebuilt.
+    pub can_be_rebuilt: bool,
 }
 
 /// Where the money of a SET is.
@@ -59,6 +66,8 @@ pub(super) struct Place {
     pub(super) at: usize,
     /// Its number.
     pub(super) number: u32,
+    /// Whether it works.
+    pub(super) state: SetState,
 }
 
 /// A group's memory, its ledger, and what waits for that.
@@ -76,6 +85,8 @@ pub(super) struct Group<L> {
     pub(super) questions_out: usize,
     /// The house packet whose recipients are being invited.
     pub(super) inviting: Option<Inviting>,
+    /// The row that is being written.
+    pub(super) writing: Writing,
 }
 
 impl<L: Ledger> Group<L> {
@@ -89,6 +100,7 @@ impl<L: Ledger> Group<L> {
             durable_rows: 0,
             questions_out: 0,
             inviting: None,
+            writing: Writing::Nothing,
         }
     }
 
@@ -102,14 +114,28 @@ impl<L: Ledger> Group<L> {
 
     /// Does what a row says, and writes it; its number.
     pub(super) fn write(&mut self, row: &Row) -> u64 {
-        self.book.apply(row, None).expect("a row is decided from the book that it is applied to");
-        self.ledger.append(row)
+        self.apply(row, None);
+        let number = self.ledger.append(row);
+        self.writing = Writing::Nothing;
+        number
     }
 
     /// The same, of a row with a note.
     pub(super) fn write_noted(&mut self, row: &Row, note: &str) -> u64 {
-        self.book.apply(row, Some(note)).expect("a row is decided from the book that it is applied to");
-        self.ledger.append_noted(row, note)
+        self.apply(row, Some(note));
+        let number = self.ledger.append_noted(row, note);
+        self.writing = Writing::Nothing;
+        number
+    }
+
+    /// Does what a row says, before it is handed to the ledger.
+    fn apply(&mut self, row: &Row, note: Option<&str>) {
+        self.writing = Writing::Applying(self.book.before(row));
+        self.book.apply(row, note).expect("a row is decided from the book that it is applied to");
+        if row.kind != Kind::Order {
+            fault::here(Fault::Applied);
+        }
+        self.writing = Writing::Handing;
     }
 }
 
@@ -182,6 +208,11 @@ pub struct Core<L> {
     pub(super) load_level: u8,
     pub(super) service: Service,
     seen: Seen,
+    /// Position of the SET that is worked on, or [`NOBODY`].
+    pub(super) work: u32,
+    /// By position.
+    pub(super) guards: Vec<Guard>,
+    pub(super) panicked: ArrayVec<Panicked, PANICS_MAX>,
     swept_ns: u64,
     found: Vec<Found>,
 }
@@ -199,6 +230,7 @@ impl<L: Ledger> Core<L> {
                 group: (group / config.layout.workers) as usize,
                 at: (number / config.layout.groups) as usize,
                 number,
+                state: SetState::Ok,
             }
         };
         let places: Vec<Place> = config.own_sets().enumerate().map(place).collect();
@@ -209,6 +241,9 @@ impl<L: Ledger> Core<L> {
             cookies: CookieJar::new(now, &mut rng),
             random_secret,
             sessions: Sessions::new(places.len(), config.capacity.sessions, rng.next_u64()),
+            guards: vec![Guard::default(); places.len()],
+            work: NOBODY,
+            panicked: ArrayVec::new(),
             places,
             groups: groups.into_iter().map(group).collect(),
             links,
@@ -240,10 +275,28 @@ impl<L: Ledger> Core<L> {
     ///
     /// The memory of a session is asked for some datagrams before it is needed, and frames are opened and
     /// sealed several at a time. Handshakes come first: they may replace keys.
+    ///
+    /// Where a SET panics it is masked, and nothing of the batch is answered: clients ask again.
     pub fn handle_batch(&mut self, now: Now, load_level: u8, jobs: &mut [Job<'_>], hardware: impl Hardware) {
         self.load_level = load_level;
         let mut found = std::mem::take(&mut self.found);
         found.clear();
+        let handled = catch_unwind(AssertUnwindSafe(|| self.handle_whole(now, jobs, &mut found, hardware)));
+        self.found = found;
+        if let Err(panic) = handled {
+            self.give_up_batch(jobs, panic);
+        }
+        self.work = NOBODY;
+        self.counters.frames_out += jobs.iter().map(|job| job.replies as u64).sum::<u64>();
+    }
+
+    fn handle_whole(
+        &mut self,
+        now: Now,
+        jobs: &mut [Job<'_>],
+        found: &mut Vec<Found>,
+        hardware: impl Hardware,
+    ) {
         let hour = (now.wall_s() / 3_600) as u32;
         for job in jobs.iter_mut() {
             let what = self.check_headers(now, hour, job);
@@ -252,14 +305,13 @@ impl<L: Ledger> Core<L> {
             }
             found.push(what);
         }
-        for (job, what) in jobs.iter_mut().zip(&found) {
+        for (job, what) in jobs.iter_mut().zip(found.iter()) {
             if let Found::Handshake { set } = *what {
+                self.work_on(set);
                 self.handshake(now, job, set);
             }
         }
-        self.handle_sessions(now, jobs, &mut found, hardware);
-        self.counters.frames_out += jobs.iter().map(|job| job.replies as u64).sum::<u64>();
-        self.found = found;
+        self.handle_sessions(now, jobs, found, hardware);
     }
 
     /// What time and the other workers bring, and what has become durable: to be called after every batch, and some
@@ -267,12 +319,12 @@ impl<L: Ledger> Core<L> {
     ///
     /// Returns whether there is more to do right now.
     pub fn turn(&mut self, now: Now, mut send: impl FnMut(&Path, &Frame)) -> bool {
-        let more = self.take_messages(now, &mut send);
-        self.bring_owed(now);
+        let more = self.guarded(|core| core.take_messages(now, &mut send));
+        self.guarded(|core| core.bring_owed(now));
         self.bring_news();
         let due = self.tick(now);
         let more = self.settle(now, &mut send) | more;
-        let more = self.push_due(now, &mut send) | more;
+        let more = self.guarded(|core| core.push_due(now, &mut send)) | more;
         self.groups.iter_mut().for_each(|group| group.ledger.flush());
         more | due
     }
@@ -280,10 +332,17 @@ impl<L: Ledger> Core<L> {
     /// What time brings: packets that are due, and those whose time is over; sessions that were idle too long; a new
     /// cookie secret. Returns whether more is due right now than one tick does.
     pub fn tick(&mut self, now: Now) -> bool {
+        self.guarded(|core| core.tick_once(now))
+    }
+
+    fn tick_once(&mut self, now: Now) -> bool {
         self.cookies.rotate(now, &mut self.rng);
         self.sweep(now);
+        self.work_on(NOBODY);
         self.return_expired(now);
+        self.work_on(NOBODY);
         self.recount(now);
+        self.work_on(NOBODY);
         self.mint_due(now)
     }
 
@@ -299,6 +358,7 @@ impl<L: Ledger> Core<L> {
         if due > 0 {
             // What is more than one piece stays due.
             let count = due.min(SWEEP_SLOTS_MAX);
+            self.work_on(SWEEPING);
             self.swept_ns += (u128::from(elapsed_ns) * u128::from(count) / u128::from(due)) as u64;
             self.counters.idle_ended += self.sessions.sweep(count as usize, now, idle_ms as u32);
         }
@@ -332,13 +392,22 @@ impl<L: Ledger> Core<L> {
     /// What there is in each SET of this worker.
     pub fn set_stats(&self) -> impl Iterator<Item = SetStats> {
         (0..).zip(&self.places).map(|(position, place)| {
-            let set = &self.groups[place.group].book.sets()[place.at];
-            SetStats {
+            let mut stats = SetStats {
                 set: place.number,
                 sessions: u64::from(self.sessions.live(position)),
+                state: place.state,
+                ..SetStats::default()
+            };
+            if place.state == SetState::Masked {
+                stats.can_be_rebuilt = self.can_set_be_rebuilt(place.number);
+                return stats;
+            }
+            let set = &self.groups[place.group].book.sets()[place.at];
+            SetStats {
                 accounts: set.accounts.count() as u64,
                 pool_packets: set.packets.pool_packets() as u64,
                 pool_fen: set.packets.pool_fen(),
+                ..stats
             }
         })
     }

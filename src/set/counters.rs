@@ -37,11 +37,13 @@ pub enum Drop {
     Ledger,
     /// Refused unread, by its header, because of load or by the operator's wish.
     Shed,
+    /// A request or a join in a SET that is masked, or a join in one that is drained.
+    Masked,
 }
 
 impl Drop {
     /// Every reason, in the order of its number.
-    pub const ALL: [Drop; 15] = [
+    pub const ALL: [Drop; 16] = [
         Drop::Length,
         Drop::Version,
         Drop::Op,
@@ -57,6 +59,7 @@ impl Drop {
         Drop::Rate,
         Drop::Ledger,
         Drop::Shed,
+        Drop::Masked,
     ];
 
     /// Its name in `/stats.json`.
@@ -77,6 +80,7 @@ impl Drop {
             Drop::Rate => "rate",
             Drop::Ledger => "ledger",
             Drop::Shed => "shed",
+            Drop::Masked => "masked",
         }
     }
 }
@@ -121,6 +125,8 @@ pub struct Counters {
     pub outcome_unknown: u64,
     /// SETs whose accounts and packets were counted and were not what the rows say: a bug.
     pub miscounted: u64,
+    /// Panics of SETs: each masks its SET.
+    pub panics: u64,
     /// Requests that were answered again as before.
     pub repeated: u64,
     /// Sessions that began.

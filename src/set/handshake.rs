@@ -2,6 +2,8 @@
 
 use super::core::{Core, Job, refuse};
 use super::counters::Drop;
+use super::fault::{self, Fault};
+use super::mask::MASKED_RETRY_AFTER_MS;
 use super::sessions::SlotId;
 use crate::ledger::Ledger;
 use redpkt_proto::body::{Challenge, Hello, Join, RefusalCode, TicketFields, Welcome};
@@ -43,7 +45,9 @@ impl<L: Ledger> Core<L> {
             self.counters.drop(Drop::Cookie);
             return;
         }
+        fault::here(Fault::Handshake);
         let id = match self.sessions.find(set, user) {
+            None if !self.is_ok(set) => return self.refuse_newcomer(job),
             None => match self.sessions.add(set, user) {
                 Some(id) => id,
                 None => {
@@ -56,6 +60,9 @@ impl<L: Ledger> Core<L> {
                 let (_, key) = self.session_key(&secret, user, &join.client_random, number);
                 if key == self.sessions.get(id).key {
                     return self.welcome(now, job, &secret, id, &join.client_random);
+                }
+                if !self.is_ok(set) {
+                    return self.refuse_newcomer(job);
                 }
                 // A cookie made before the session began comes from an older handshake: whoever has
                 // recorded that must not be able to end this session with it.
@@ -78,6 +85,12 @@ impl<L: Ledger> Core<L> {
         let user = self.sessions.get(id).user;
         self.push_to_newcomer(now, user);
         self.welcome(now, job, &secret, id, &join.client_random);
+    }
+
+    /// Nobody joins a SET that is masked or drained.
+    fn refuse_newcomer(&mut self, job: &mut Job<'_>) {
+        self.counters.drop(Drop::Masked);
+        refuse(job, Op::Error, RefusalCode::Busy as u8, MASKED_RETRY_AFTER_MS);
     }
 
     /// The ticket's secret, if the ticket is good and the frame's tag proves it. What may be said to an

@@ -78,6 +78,11 @@ impl Index {
         entries[at] = tag(hash) | (record + 1);
     }
 
+    /// Takes all records out of a table.
+    pub fn clear(&mut self, table: usize) {
+        self.table_mut(table).fill(EMPTY);
+    }
+
     /// Takes `record` of `key` out, and closes the gap it leaves (Knuth, volume 3, algorithm 6.4R), for
     /// which the keys of the records behind it are needed.
     pub fn remove(&mut self, table: usize, key: u64, record: u32, key_of: impl Fn(u32) -> u64) {

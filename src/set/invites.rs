@@ -155,6 +155,14 @@ impl Invites {
         Some(true)
     }
 
+    /// Takes over the invitations of a table whose order may be broken: each is written as one piece, so it is whole or
+    /// not there.
+    pub fn add_all_of(&mut self, broken: &Invites, wall_s: u64) {
+        for record in broken.records.iter().filter(|record| record.what.user != 0) {
+            let _ = self.add(record.what, wall_s);
+        }
+    }
+
     /// Forgets an invitation, if it is there: the user has taken it up.
     pub fn remove(&mut self, user: u64, packet: u64) {
         let mut before = None;

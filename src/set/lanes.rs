@@ -3,6 +3,7 @@
 use super::core::{Core, Found, Job, refuse};
 use super::counters::Drop;
 use super::hardware::{Hardware, LANES};
+use super::mask::NOBODY;
 use super::sessions::{Sessions, SlotId};
 use crate::ledger::Ledger;
 use redpkt_proto::seal::{self, SessionKey};
@@ -88,6 +89,7 @@ impl<L: Ledger> Core<L> {
                 self.approach(ahead, hardware);
             }
             let Found::Likely { id, user } = found[at] else { continue };
+            self.work_on(id.set);
             let Some(id) = self.session_of(id, user) else {
                 self.counters.drop(Drop::UnknownSession);
                 refuse(&mut jobs[at], Op::Stale, 0, 0);
@@ -105,6 +107,7 @@ impl<L: Ledger> Core<L> {
             }
         }
         self.handle_lanes(now, &mut asked, &mut replies, jobs, hardware);
+        self.work_on(NOBODY);
         self.seal_lanes(&mut replies, jobs, hardware);
     }
 
@@ -139,6 +142,7 @@ impl<L: Ledger> Core<L> {
         jobs: &mut [Job<'_>],
         hardware: impl Hardware,
     ) {
+        self.work_on(NOBODY);
         let authentic = match asked.len {
             0 => return,
             1 => [seal::open(&self.sessions.get(asked.at[0].id).key, &mut asked.frames[0]).is_ok(); LANES],
@@ -146,6 +150,7 @@ impl<L: Ledger> Core<L> {
         };
         let lanes = asked.at.iter().zip(&asked.frames).zip(authentic).take(asked.len);
         for ((&At { job, frame: frame_at, id }, frame), authentic) in lanes {
+            self.work_on(id.set);
             let window = &mut self.sessions.get_mut(id).replay;
             let seq = frame.header.seq.get();
             if !authentic {
@@ -165,6 +170,7 @@ impl<L: Ledger> Core<L> {
                 let at = At { job, frame: job_of_frame.replies, id };
                 job_of_frame.replies += 1;
                 if replies.push(&reply, at) {
+                    self.work_on(NOBODY);
                     self.seal_lanes(replies, jobs, hardware);
                 }
             }

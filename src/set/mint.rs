@@ -5,6 +5,8 @@
 
 use super::book::{Packet, What};
 use super::core::Core;
+use super::fault::{self, Fault};
+use super::mask::NOBODY;
 use super::requests::invitation_row;
 use crate::ledger::{Account, Kind, Ledger, Row, Terms};
 use arrayvec::ArrayVec;
@@ -93,12 +95,18 @@ impl<L: Ledger> Core<L> {
         if self.config.layout.group_of(set) != self.groups[group].book.group() {
             return;
         }
-        if !self.make_here(now, group, order, packet, set) {
-            self.groups[group].book.order_mut(order).progress.passed_by += 1;
+        // Passed by until it is made: after a panic it stays so.
+        self.groups[group].book.order_mut(order).progress.passed_by += 1;
+        let position = self.position_of_set[set as usize];
+        self.work_on(position);
+        if self.is_ok(position) && self.make_here(now, group, order, packet, set) {
+            self.groups[group].book.order_mut(order).progress.passed_by -= 1;
         }
+        self.work_on(NOBODY);
     }
 
     fn make_here(&mut self, now: Now, at: usize, order: usize, packet: u64, set: u32) -> bool {
+        fault::here(Fault::Mint);
         let expiry_s = self.expiry_s(now);
         let group = &self.groups[at];
         let running = &group.book.orders()[order];
@@ -162,7 +170,8 @@ impl<L: Ledger> Core<L> {
                 break;
             }
             let at = self.rng.random();
-            if let Some(user) = self.sessions.user_near(position, at)
+            if !self.is_masked(position)
+                && let Some(user) = self.sessions.user_near(position, at)
                 && !users.contains(&user)
             {
                 users.push(user);
@@ -193,7 +202,7 @@ impl<L: Ledger> Core<L> {
                 break;
             }
             looked_at += 1;
-            if slot >= self.sessions.top(position) {
+            if self.is_masked(position) || slot >= self.sessions.top(position) {
                 inviting.at = ((position + 1) % self.sessions.sets(), 0);
                 inviting.sets_left -= 1;
                 continue;
@@ -201,7 +210,8 @@ impl<L: Ledger> Core<L> {
             inviting.at = (position, slot + 1);
             let Some(user) = self.sessions.user_near(position, slot) else { continue };
             let Row { packet, .. } = inviting.send;
-            if !self.takes_members(packet) {
+            self.work_on(self.position_of_set[usize::from(PacketId::from_u64(packet).set)]);
+            if self.is_packet_masked(packet) || !self.takes_members(packet) {
                 // Its time is over, or others took the room: who is invited by now is.
                 self.counters.invites_lost += u64::from(inviting.left);
                 return true;

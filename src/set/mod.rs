@@ -11,12 +11,17 @@ pub mod book;
 mod config;
 mod core;
 mod counters;
+#[cfg(test)]
+pub(crate) mod fault;
+#[cfg(not(test))]
+mod fault;
 mod handshake;
 mod hardware;
 mod index;
 mod invites;
 mod lanes;
 pub mod links;
+mod mask;
 mod mint;
 mod operator;
 mod promises;
@@ -37,5 +42,6 @@ pub use counters::{Counters, Drop};
 pub use hardware::{Hardware, LANES, Portable};
 pub use index::RECORDS_MAX;
 pub use invites::Invitation;
+pub use mask::{Panicked, SetPart, SetState};
 pub use operator::{Payment, order_row};
 pub use settle::{Done, DoneOutcome, GroupStats};

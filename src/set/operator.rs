@@ -3,6 +3,7 @@
 use super::book::{Book, ORDERS_MAX, Order, OrderNote, OrderState};
 use super::core::Core;
 use super::links::Message;
+use super::mask::{NOBODY, SetState};
 use super::promises::Promised;
 use super::settle::DoneOutcome;
 use crate::ledger::{Account, Kind, Ledger, Row};
@@ -77,6 +78,10 @@ impl<L: Ledger> Core<L> {
 
     /// Pays into a wallet of this worker's, or out of it. Says by `ticket` what became of it.
     pub fn pay(&mut self, payment: &Payment, ticket: u64, now: Now) {
+        self.pay_guarded(payment, ticket, now);
+    }
+
+    pub(super) fn pay_unguarded(&mut self, payment: &Payment, ticket: u64, now: Now) {
         let at = self.group_of_user(payment.user);
         let group = &mut self.groups[at];
         let (user, fen) = (payment.user, payment.fen);
@@ -100,6 +105,7 @@ impl<L: Ledger> Core<L> {
             };
             let row = Row { kind, debit, credit, fen, user, ..order_row(0, now.wall_ms) };
             let row = group.write_noted(&row, &payment.id);
+            self.work = NOBODY;
             return group.promises.push(row, Promised::Done { ticket, outcome: DoneOutcome::Written });
         };
         // It finds a place: no more payments are under way than that.
@@ -120,14 +126,19 @@ impl<L: Ledger> Core<L> {
     pub fn rebuild(&mut self, book: Book, ledger: L, owed: Vec<Message>, now: Now) {
         let at = self.groups.iter().position(|own| own.book.group() == book.group());
         let at = at.expect("a group is rebuilt on its worker");
+        let group = &mut self.groups[at];
+        let mut old = std::mem::replace(&mut group.book, book);
+        let state = |set: u32| self.places[self.position_of_set[set as usize] as usize].state;
+        let is_broken = |set| state(set) == SetState::Masked;
+        group.book.keep_invites_of(&mut old, self.config.machine, now.wall_s(), is_broken);
         for position in 0..self.sessions.sets() {
-            if self.places[position as usize].group == at {
+            if self.places[position as usize].group == at && self.is_masked(position) {
+                self.unmask(position);
+            } else if self.places[position as usize].group == at {
                 self.sessions.end_all(position);
             }
         }
         let group = &mut self.groups[at];
-        let mut old = std::mem::replace(&mut group.book, book);
-        group.book.keep_invites_of(&mut old, self.config.machine, now.wall_s());
         group.ledger = ledger;
         group.inviting = None;
         // It decides nothing before all it owes is on its way: what it decides later would overtake that.

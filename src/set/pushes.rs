@@ -2,7 +2,9 @@
 //! it is acknowledged, at the next join if the user is away.
 
 use super::core::Core;
+use super::fault::{self, Fault};
 use super::invites::{Invitation, Telling};
+use super::mask::NOBODY;
 use super::sessions::SlotId;
 use crate::ledger::Ledger;
 use redpkt_proto::{Frame, INVITES_PUSHED_MAX, Now, Op, Path, seal};
@@ -79,6 +81,11 @@ impl Pushes {
 impl<L: Ledger> Core<L> {
     /// A user of this worker is invited. Always `true`: what finds no room is counted, and not waited for.
     pub(super) fn invited(&mut self, now: Now, invitation: Invitation) -> bool {
+        let position = self.work_on_user(invitation.user);
+        if self.is_masked(position) {
+            self.counters.invites_lost += 1;
+            return true;
+        }
         let group = self.group_of_user(invitation.user);
         let set = self.groups[group].book.set_of_user(invitation.user);
         match set.invites.add(invitation, now.wall_s()) {
@@ -138,7 +145,11 @@ impl<L: Ledger> Core<L> {
     fn push(&mut self, now: Now, push: Push, sent: usize, send: &mut impl FnMut(&Path, &Frame)) {
         let Push { user, packet, session_number, .. } = push;
         let group = self.group_of_user(user);
-        let position = self.position_of_set[self.config.layout.set_of(user) as usize];
+        let position = self.work_on_user(user);
+        if self.is_masked(position) {
+            return;
+        }
+        fault::here(Fault::Push);
         let invites = &mut self.groups[group].book.set_of_user(user).invites;
         // It was acknowledged, taken up or parked meanwhile, or belongs to a session that is no more.
         let Some((what, Telling::Pushed)) = invites.get(user, packet) else { return };
@@ -162,6 +173,7 @@ impl<L: Ledger> Core<L> {
         seal::seal(&slot.key, &mut frame);
         self.counters.frames_out += 1;
         self.counters.invites_pushed += 1;
+        self.work = NOBODY;
         send(&path, &frame);
     }
 }

@@ -3,6 +3,8 @@
 
 use super::book::Packet;
 use super::core::{Core, Place};
+use super::fault::{self, Fault};
+use super::mask::SetState;
 use crate::ledger::{Account, Kind, Ledger, Row};
 use redpkt_proto::Now;
 use redpkt_proto::body::PacketId;
@@ -24,7 +26,12 @@ impl<L: Ledger> Core<L> {
         }
         self.recounted_ns = now.mono_ns;
         let place = self.places[self.recount_at];
+        self.work_on(self.recount_at as u32);
         self.recount_at = (self.recount_at + 1) % self.places.len();
+        if place.state == SetState::Masked {
+            return;
+        }
+        fault::here(Fault::Recount);
         let group = &self.groups[place.group];
         if !group.book.sets()[place.at].is_counted_right() {
             self.counters.miscounted += 1;
@@ -42,6 +49,15 @@ impl<L: Ledger> Core<L> {
         for _ in 0..STEPS_PER_ROUND {
             let (position, at) = self.returns_at;
             let place = self.places[position];
+            if place.state == SetState::Masked {
+                if sets_left == 0 {
+                    return;
+                }
+                sets_left -= 1;
+                self.returns_at = ((position + 1) % self.places.len(), 0);
+                continue;
+            }
+            self.work_on(position as u32);
             match self.groups[place.group].book.sets()[place.at].packets.at(at).copied() {
                 None if sets_left == 0 => return,
                 None => {
@@ -64,6 +80,7 @@ impl<L: Ledger> Core<L> {
         if group.has_failed || !group.has_room(1, 0) {
             return;
         }
+        fault::here(Fault::Expiry);
         let number = expired.number;
         let packet = PacketId { machine: self.config.machine, set: place.number as u16, number }.to_u64();
         let house = expired.sender == 0;

@@ -51,6 +51,8 @@ struct SetList {
     live: u32,
     /// Slots below this one have been in use: live ones are found among them.
     top: u32,
+    /// Whether the idle sweep passes it by.
+    is_frozen: bool,
 }
 
 /// Where a session is: the SET's position and the slot's number in it.
@@ -66,15 +68,12 @@ impl Sessions {
     /// Room for `slots_per_set` sessions in each of `sets` SETs. Every slot is written, so the memory is
     /// there before the first datagram comes.
     pub fn new(sets: usize, slots_per_set: usize, seed: u64) -> Sessions {
-        let free = |at: usize| {
-            let next = at as u32 % slots_per_set as u32 + 1;
-            Slot { user: u64::from(if next == slots_per_set as u32 { NONE } else { next }), ..Slot::free() }
-        };
+        let count = slots_per_set as u32;
         Sessions {
-            slots: (0..sets * slots_per_set).map(free).collect(),
+            slots: (0..sets * slots_per_set).map(|at| Slot::first(at as u32 % count, count)).collect(),
             index: Index::new(sets, slots_per_set, seed),
             slots_per_set: slots_per_set as u32,
-            lists: vec![SetList { free: 0, live: 0, top: 0 }; sets],
+            lists: vec![SetList { free: 0, live: 0, top: 0, is_frozen: false }; sets],
             sweep_at: 0,
         }
     }
@@ -161,6 +160,25 @@ impl Sessions {
         }
     }
 
+    /// Has the idle sweep pass a SET by, or not.
+    pub fn set_frozen(&mut self, set: u32, is_frozen: bool) {
+        self.lists[set as usize].is_frozen = is_frozen;
+    }
+
+    /// Makes a SET as it was at the start, whatever has become of its slots.
+    pub fn reset(&mut self, set: u32) {
+        let (count, base) = (self.slots_per_set, set * self.slots_per_set);
+        (0..count).for_each(|slot| self.slots[(base + slot) as usize] = Slot::first(slot, count));
+        self.index.clear(set as usize);
+        self.lists[set as usize] = SetList { free: 0, live: 0, top: 0, is_frozen: false };
+    }
+
+    /// The SET whose slot was swept last.
+    pub fn swept_set(&self) -> u32 {
+        let last = self.sweep_at.checked_sub(1).unwrap_or(self.slots.len() - 1);
+        last as u32 / self.slots_per_set
+    }
+
     /// The user of slot `at` of a SET, if a session is there, counting round those that have been in use.
     pub fn user_near(&self, set: u32, at: u32) -> Option<u64> {
         let top = self.lists[set as usize].top;
@@ -176,7 +194,7 @@ impl Sessions {
             let at = self.sweep_at;
             self.sweep_at = (at + 1) % self.slots.len();
             let slot = &mut self.slots[at];
-            if slot.number == 0 {
+            if slot.number == 0 || self.lists[at / self.slots_per_set as usize].is_frozen {
                 continue;
             }
             if now.mono_ms().wrapping_sub(slot.seen_ms) > idle_ms {
@@ -216,6 +234,11 @@ impl Sessions {
 }
 
 impl Slot {
+    /// Slot `at` of a SET of `count`, of which none was ever in use.
+    fn first(at: u32, count: u32) -> Slot {
+        Slot { user: u64::from(if at + 1 == count { NONE } else { at + 1 }), ..Slot::free() }
+    }
+
     fn free() -> Slot {
         Slot {
             user: 0,

@@ -2,8 +2,10 @@
 
 use super::book::Totals;
 use super::core::{Core, NEWS_MAX};
+use super::fault::{self, Fault};
 use super::invites::Invitation;
 use super::links::{Asker, Decided, Message};
+use super::mask::NOBODY;
 use super::promises::{Promise, Promised};
 use crate::ledger::Ledger;
 use redpkt_proto::body::{Answer, PacketId, Status};
@@ -29,6 +31,8 @@ pub enum DoneOutcome {
     TooLittleMoney,
     /// Nothing changed: the group's money has stopped.
     Failed,
+    /// Nothing changed: the user's SET is masked.
+    Masked,
     /// The group's money has stopped before this was durable: its journal tells whether it is.
     Unknown,
 }
@@ -57,6 +61,10 @@ impl<L: Ledger> Core<L> {
     /// told. What a failed group has promised becomes unknown. Returns whether a group was told something by
     /// another one of this worker, so that there may be more to settle.
     pub fn settle(&mut self, now: Now, mut send: impl FnMut(&Path, &Frame)) -> bool {
+        self.guarded(|core| core.settle_groups(now, &mut send))
+    }
+
+    fn settle_groups(&mut self, now: Now, mut send: &mut impl FnMut(&Path, &Frame)) -> bool {
         let mut more = false;
         for group in 0..self.groups.len() {
             let ledger = &mut self.groups[group].ledger;
@@ -66,6 +74,7 @@ impl<L: Ledger> Core<L> {
             self.groups[group].durable_rows = durable;
             while let Some(promise) = self.groups[group].promises.front().copied() {
                 let Promise { row, what } = promise;
+                self.work = NOBODY;
                 let kept = if row <= durable {
                     self.keep_promise(now, what, &mut send)
                 } else if has_failed {
@@ -86,7 +95,13 @@ impl<L: Ledger> Core<L> {
     /// Says what was promised; `false` if it has to be said later.
     fn keep_promise(&mut self, now: Now, what: Promised, send: &mut impl FnMut(&Path, &Frame)) -> bool {
         match what {
-            Promised::Answer { asker, op, answer } => self.send_answer(&asker, op, &answer, send),
+            // Clients that are not told ask again.
+            Promised::Answer { asker, .. } if self.guards[asker.id.set as usize].is_mute => {}
+            Promised::Answer { asker, op, answer } => {
+                self.work_on(asker.id.set);
+                fault::here(Fault::Settle);
+                self.send_answer(&asker, op, &answer, send);
+            }
             Promised::Decided(decided) if decided.question.worker == self.config.worker => {
                 self.decided(now, &decided, send);
             }
@@ -101,7 +116,9 @@ impl<L: Ledger> Core<L> {
     fn take_back(&mut self, now: Now, what: Promised, send: &mut impl FnMut(&Path, &Frame)) -> bool {
         self.counters.outcome_unknown += 1;
         match what {
+            Promised::Answer { asker, .. } if self.guards[asker.id.set as usize].is_mute => {}
             Promised::Answer { asker, op, .. } => {
+                self.work_on(asker.id.set);
                 self.send_answer(&asker, op, &asker.answer(Status::OutcomeUnknown), send);
             }
             Promised::Decided(decided) => {
@@ -138,7 +155,9 @@ impl<L: Ledger> Core<L> {
         let Some(mut frame) = slot.frame(op, asker.flags, self.load_level, answer) else { return };
         seal::seal(&slot.key, &mut frame);
         self.counters.frames_out += 1;
+        let work = std::mem::replace(&mut self.work, NOBODY);
         send(&asker.path, &frame);
+        self.work = work;
     }
 
     /// Promises that `recipient` is told of a packet, once `row` is durable; room for it was held.

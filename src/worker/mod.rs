@@ -8,6 +8,7 @@ mod front;
 mod gather;
 mod hardware;
 mod load;
+mod panics;
 mod run;
 mod service;
 mod snapshot;

@@ -6,13 +6,14 @@ use super::front::owner;
 use super::gather::Gather;
 use super::hardware::ThisProcessor;
 use super::load::Load;
+use super::panics::{self, Panics};
 use super::service::{Plan, Standing};
 use super::snapshot::{GroupSnapshot, SetSnapshot, WorkerSnapshot};
 use crate::ledger::Ledger;
 use crate::net::{self, Datagram, Engine, Handover, RingFull};
 use crate::set::book::{Book, Order, OrderState};
 use crate::set::links::Message;
-use crate::set::{Core, Done, Drop, Job, Payment};
+use crate::set::{Core, Done, Drop, Job, Payment, SetPart};
 use crate::telemetry::Published;
 use arrayvec::ArrayVec;
 use crossbeam_queue::ArrayQueue;
@@ -78,6 +79,18 @@ pub enum Command<L> {
     Service(Arc<Plan>),
     /// Put a group back to work with what its journal says.
     Rebuild(Box<(Book, L, Vec<Message>)>),
+    /// Drain a SET, or have it work again.
+    Drain {
+        /// Which.
+        set: u32,
+        /// Whether it is drained.
+        is_draining: bool,
+    },
+    /// Put a masked SET back to work with what its group's journal says.
+    RebuildSet(Box<SetPart>),
+    /// Have whatever SET comes by there panic.
+    #[cfg(test)]
+    Panic(crate::set::fault::Fault),
     /// Answer what is in flight, then end. All workers get the same number, which begins as how many they
     /// are: of those that may still have datagrams for the others.
     Stop(Arc<AtomicUsize>),
@@ -194,6 +207,7 @@ where
         (Arc::clone(&commands), Arc::clone(&published), Arc::clone(&sets));
     let (its_done, its_groups) = (Arc::clone(&done), Arc::clone(&groups));
     let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+        panics::note_those_of_this_thread();
         let pinned = options.core.map_or(Ok(()), net::affinity::pin_current_thread);
         let mut clock = Clock::new();
         let now = clock.now();
@@ -224,10 +238,16 @@ where
             published_ns: 0,
             publications: 0,
             stopping: None,
+            panics: Panics::new(),
         };
         if catch_unwind(AssertUnwindSafe(|| worker.run())).is_err() {
             its_failure.store(true, Ordering::Relaxed);
-            tracing::error!(worker = number, "worker has panicked: its users are not answered any more");
+            let at = panics::last_panic();
+            tracing::error!(
+                worker = number,
+                at,
+                "worker has panicked: its users are not answered any more; restart the server, and report the panic"
+            );
             worker.stay_until_stopped();
         }
     })?;
@@ -262,6 +282,7 @@ pub struct Worker<E, L> {
     published_ns: u64,
     publications: u64,
     stopping: Option<Stopping>,
+    panics: Panics,
 }
 
 /// A worker on its way to its end.
@@ -299,6 +320,9 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
             gather.flush();
             self.engine.flush();
             self.core.told_workers().for_each(|worker| self.handover.wake(worker as usize));
+            for panicked in self.core.take_panicked() {
+                self.panics.tell(self.number, &panicked, now);
+            }
             for done in self.core.take_done() {
                 // Nobody waits any more for what finds no place: whoever has asked asks again.
                 let _ = self.done.push(done);
@@ -395,6 +419,11 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
                 let (book, ledger, owed) = *group;
                 self.core.rebuild(book, ledger, owed, now);
             }
+            Command::Drain { set, is_draining } => self.core.set_draining(set, is_draining),
+            // Where it was read too early the control plane finds the SET still masked, and reads once more.
+            Command::RebuildSet(part) => _ = self.core.rebuild_set(*part, now),
+            #[cfg(test)]
+            Command::Panic(fault) => crate::set::fault::arm(fault),
             Command::Stop(busy) => self.stopping = Some(Stopping { since_ns: None, busy, is_dry: false }),
         }
     }
@@ -430,12 +459,7 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
             snapshot.sessions += set.sessions;
             snapshot.pool_packets += set.pool_packets;
             snapshot.pool_fen += set.pool_fen;
-            published.store(&SetSnapshot {
-                sessions: set.sessions,
-                accounts: set.accounts,
-                pool_packets: set.pool_packets,
-                pool_fen: set.pool_fen,
-            });
+            published.store(&SetSnapshot::of(&set));
         }
         snapshot.load_level = self.load.level().into();
         snapshot.service_level = self.standing.level() as u64;

@@ -1,7 +1,7 @@
 //! What a worker publishes about itself, some times a second.
 
 use crate::net;
-use crate::set;
+use crate::set::{self, SetState};
 use zerocopy::{FromBytes, FromZeros as _, Immutable, IntoBytes, KnownLayout};
 
 /// One worker's totals since the start, and its state now.
@@ -60,6 +60,34 @@ pub struct SetSnapshot {
     pub pool_packets: u64,
     /// What they hold, in fen.
     pub pool_fen: u64,
+    /// Whether it works: 0 ok, 1 draining, 2 masked. Of one that is masked accounts and pool are not told.
+    pub state: u64,
+    /// Whether it is masked and nothing of it is under way, so that it can be rebuilt: 0 or 1.
+    pub can_be_rebuilt: u64,
+}
+
+impl SetSnapshot {
+    /// What a core tells of one of its SETs.
+    pub fn of(set: &set::SetStats) -> SetSnapshot {
+        let set::SetStats { sessions, accounts, pool_packets, pool_fen, state, can_be_rebuilt, .. } = *set;
+        SetSnapshot {
+            sessions,
+            accounts,
+            pool_packets,
+            pool_fen,
+            state: state as u64,
+            can_be_rebuilt: can_be_rebuilt.into(),
+        }
+    }
+
+    /// Whether it works.
+    pub fn state(&self) -> SetState {
+        match self.state {
+            0 => SetState::Ok,
+            1 => SetState::Draining,
+            _ => SetState::Masked,
+        }
+    }
 }
 
 /// One group's state.

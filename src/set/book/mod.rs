@@ -5,14 +5,17 @@ mod accounts;
 mod members;
 mod orders;
 mod packets;
+mod part;
 mod split;
 
 pub use accounts::{ANSWER_FEN_MAX, Accounts, HistoryEntry, KeptAnswer, Known};
 pub use members::Members;
 pub use orders::{ORDERS_MAX, Order, OrderNote, OrderState, Progress, RunningOrder, SHARES_MAX, What};
 pub use packets::{Packet, Packets, Standing};
+pub use part::Before;
 
 use super::config::Capacity;
+use super::fault::{self, Fault};
 use super::invites::{Invitation, Invites};
 use crate::ledger::{Account, Kind, Row, Terms};
 use redpkt_proto::Op;
@@ -176,10 +179,20 @@ impl Book {
     }
 
     /// Takes over what users of this group were invited to from the book that this one takes the place of: most of it
-    /// is of other groups' packets, and stands in no row here.
-    pub fn keep_invites_of(&mut self, old: &mut Book, machine: u16, wall_s: u64) {
+    /// is of other groups' packets, and stands in no row here. `is_broken` names SETs whose tables may be.
+    pub fn keep_invites_of(
+        &mut self,
+        old: &mut Book,
+        machine: u16,
+        wall_s: u64,
+        is_broken: impl Fn(u32) -> bool,
+    ) {
         for (set, old) in self.sets.iter_mut().zip(&mut old.sets) {
-            std::mem::swap(&mut set.invites, &mut old.invites);
+            if is_broken(set.number) {
+                set.invites.add_all_of(&old.invites, wall_s);
+            } else {
+                std::mem::swap(&mut set.invites, &mut old.invites);
+            }
         }
         let own: Vec<Invitation> =
             self.invitations(machine).filter(|what| self.has_user(what.user)).collect();
@@ -201,6 +214,9 @@ impl Book {
     /// Takes over what a row says. A row that was decided from this book always fits.
     pub fn apply(&mut self, row: &Row, note: Option<&str>) -> Result<(), RowError> {
         self.move_money(row)?;
+        if row.kind != Kind::Order {
+            fault::here(Fault::HalfApplied);
+        }
         if row.user != 0 {
             self.newest_session = self.newest_session.max((row.req >> 32) as u32);
         }

@@ -13,9 +13,11 @@ use crate::ledger::{Account, Kind, Ledger, Row};
 use crate::set::book::{KeptAnswer, Known, fingerprint};
 use crate::set::core::Core;
 use crate::set::counters::Drop;
+use crate::set::fault::{self, Fault};
 use crate::set::links::{Decided, Delivery, Message, Question};
+use crate::set::mask::{MASKED_RETRY_AFTER_MS, NOBODY};
 use crate::set::promises::Promised;
-use redpkt_proto::body::{Answer, Status};
+use redpkt_proto::body::{Answer, PacketId, Status};
 use redpkt_proto::{Frame, Now, Op, Path};
 
 impl<L: Ledger> Core<L> {
@@ -46,10 +48,15 @@ impl<L: Ledger> Core<L> {
                 return false;
             }
             self.links.ask(worker, question);
-        } else if !self.questioned(now, question) {
-            return false;
+        } else {
+            let is_taken = self.questioned(now, question);
+            self.work_on(asked.asker.id.set);
+            if !is_taken {
+                return false;
+            }
         }
         self.groups[mine].questions_out += 1;
+        self.guards[asked.asker.id.set as usize].questions_out += 1;
         true
     }
 
@@ -60,7 +67,9 @@ impl<L: Ledger> Core<L> {
             return;
         }
         let group = &self.groups[self.group_of_packet(question.packet)];
-        let (reason, retry_after_ms) = if group.has_failed {
+        let (reason, retry_after_ms) = if self.is_packet_masked(question.packet) {
+            (Drop::Masked, MASKED_RETRY_AFTER_MS)
+        } else if group.has_failed {
             (Drop::Ledger, FAILED_RETRY_AFTER_MS)
         } else {
             (Drop::Full, FULL_RETRY_AFTER_MS)
@@ -73,31 +82,37 @@ impl<L: Ledger> Core<L> {
 
     /// Decides another group's question; its answer comes when it is durable. `false` if it cannot be decided now.
     fn questioned(&mut self, now: Now, question: Question) -> bool {
+        self.work_on(self.position_of_set[usize::from(PacketId::from_u64(question.packet).set)]);
         let group = self.group_of_packet(question.packet);
+        let at_group = group;
         let number = self.groups[group].book.group();
         let decided =
             |status, fen, row| Decided { question, status, retry_after_ms: 0, fen, group: number, row };
         // A share promises its answer, and an invitation.
-        if self.groups[group].has_failed || !self.groups[group].has_room(1, 2) {
+        if self.groups[group].has_failed
+            || !self.groups[group].has_room(1, 2)
+            || self.is_packet_masked(question.packet)
+        {
             return false;
         }
         let group = &mut self.groups[group];
-        let mut was_shared = false;
         let (row, decided) = match decide(&group.book, now, &question, &mut self.rng) {
             Verdict::Do(row) => {
-                was_shared = question.op == Op::Share;
                 self.counters.done(question.op, row.fen);
                 let at = group.write(&row);
+                if question.op == Op::Share {
+                    // Before the answer is promised: a question that panics is answered as one that was not decided.
+                    self.promise_invitation(question.packet, question.other, question.asker.user, at);
+                }
+                // The money has left for another group: without its promise it would be overtaken there, and lost.
+                self.work = NOBODY;
                 (at, decided(Status::Ok, row.fen, if row.fen > 0 { at } else { 0 }))
             }
             Verdict::Done(fen) => (group.ledger.last_row(), decided(Status::Ok, fen, 0)),
             Verdict::Refuse(status) => (group.ledger.last_row(), decided(status, 0, 0)),
             Verdict::Full => return false,
         };
-        group.promises.push(row, Promised::Decided(decided));
-        if was_shared {
-            self.promise_invitation(question.packet, question.other, question.asker.user, row);
-        }
+        self.groups[at_group].promises.push(row, Promised::Decided(decided));
         true
     }
 
@@ -109,23 +124,39 @@ impl<L: Ledger> Core<L> {
         decided: &Decided,
         send: &mut impl FnMut(&Path, &Frame),
     ) {
-        let Question { asker, op, packet, other, .. } = decided.question;
-        let at = self.group_of_user(asker.user);
-        if self.groups[at].has_failed {
-            self.groups[at].questions_out -= 1;
-            return;
+        let asker = decided.question.asker;
+        let position = self.work_on_user(asker.user);
+        if !self.is_masked(position) {
+            fault::here(Fault::Decided);
         }
+        let at = self.group_of_user(asker.user);
+        if !self.groups[at].has_failed
+            && let Some(answer) = self.take_decided(now, decided, position)
+            && !self.guards[position as usize].is_mute
+        {
+            self.counters.answers += 1;
+            self.work_on(position);
+            self.send_answer(&asker, decided.question.op, &answer, send);
+        }
+        // Last of all: after a panic before this it is taken once more.
+        self.groups[at].questions_out -= 1;
+        self.guards[position as usize].questions_out -= 1;
+    }
+
+    /// What the user is told of it now, if that waits for nothing. Taken twice it does nothing more.
+    fn take_decided(&mut self, now: Now, decided: &Decided, position: u32) -> Option<Answer> {
+        let Question { asker, op, packet, other, .. } = decided.question;
         let asked_for = if op == Op::Share { fingerprint(&[other]) } else { 0 };
         let asked = Asked { asker, op, packet, other, asked_for };
-        let answer = match decided.status {
+        Some(match decided.status {
             Status::Ok if decided.row != 0 => {
                 self.deliver(now, &Delivery::of(decided));
                 Answer { packet: packet.into(), fen: decided.fen.into(), ..asker.answer(Status::Ok) }
             }
+            _ if self.is_masked(position) => self.masked(&asked),
             Status::Ok => {
                 self.tell_decided(now, &asked, decided.fen);
-                self.groups[at].questions_out -= 1;
-                return;
+                return None;
             }
             status => {
                 if matches!(status, Status::Busy | Status::OutcomeUnknown) {
@@ -135,10 +166,7 @@ impl<L: Ledger> Core<L> {
                 }
                 Answer { retry_after_ms: decided.retry_after_ms.into(), ..asker.answer(status) }
             }
-        };
-        self.groups[at].questions_out -= 1;
-        self.counters.answers += 1;
-        self.send_answer(&asker, op, &answer, send);
+        })
     }
 
     /// The question was not decided: the same request may be asked again.
@@ -195,10 +223,16 @@ impl<L: Ledger> Core<L> {
 
     /// The same, where room is held for it.
     fn deliver(&mut self, now: Now, delivery: &Delivery) {
+        let position = self.work_on_user(delivery.user);
         let at = self.group_of_user(delivery.user);
         let group = &mut self.groups[at];
         if delivery.row > group.book.delivered(delivery.group) {
-            group.write(&delivery.row(now.wall_ms));
+            let row = delivery.row(now.wall_ms);
+            if self.is_masked(position) {
+                self.write_past_set(position, &row);
+            } else {
+                self.groups[at].write(&row);
+            }
         }
     }
 
@@ -241,6 +275,7 @@ impl<L: Ledger> Core<L> {
         let mut any = false;
         for worker in 0..self.links.workers() {
             for _ in 0..MESSAGES_PER_TURN {
+                self.work_on(NOBODY);
                 let Some(message) = self.links.peek(worker) else { break };
                 let taken = match message {
                     Message::Question(question) => {

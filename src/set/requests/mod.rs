@@ -2,6 +2,7 @@
 
 mod again;
 mod elsewhere;
+mod masked;
 mod packet;
 mod read;
 mod send;
@@ -51,6 +52,9 @@ impl<L: Ledger> Core<L> {
         frame: &Frame,
         behind: &[Frame],
     ) -> Option<Frame> {
+        if self.is_masked(id.set) {
+            return self.handle_masked(now, path, id, frame);
+        }
         let slot = self.sessions.get_mut(id);
         slot.seen_ms = now.mono_ms();
         let proved = slot.path == *path;

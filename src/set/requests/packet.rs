@@ -4,6 +4,7 @@ use super::Asked;
 use crate::ledger::{Account, Kind, Ledger, Row};
 use crate::set::book::{Book, Standing};
 use crate::set::core::Core;
+use crate::set::fault::{self, Fault};
 use crate::set::links::Question;
 use redpkt_proto::body::{Answer, PacketId, Status};
 use redpkt_proto::{Now, Op, Rng};
@@ -42,8 +43,12 @@ impl<L: Ledger> Core<L> {
                     Err(busy) => Some(busy),
                     Ok(()) => self.done_before(now, asked, fen),
                 },
+                None if self.is_packet_masked(asked.packet) => Some(self.masked(asked)),
                 None => self.ask_elsewhere(now, asked, theirs),
             };
+        }
+        if self.is_packet_masked(asked.packet) {
+            return Some(self.masked(asked));
         }
         // A share promises its answer, and an invitation.
         if let Err(busy) = self.hold(asked, 1, 2) {
@@ -53,7 +58,11 @@ impl<L: Ledger> Core<L> {
             return self.full(asked);
         }
         let question = asked.question(self.config.worker);
-        match decide(&self.groups[place.group].book, now, &question, &mut self.rng) {
+        // What the packet's tables bring about is not the asker's fault. A row is of both.
+        self.work_on(self.position_of_set[usize::from(id.set)]);
+        let verdict = decide(&self.groups[place.group].book, now, &question, &mut self.rng);
+        self.work_on(asked.asker.id.set);
+        match verdict {
             Verdict::Full => self.full(asked),
             Verdict::Refuse(Status::TooOld) => self.forgotten(now, asked),
             Verdict::Refuse(status) => self.refuse(now, asked, status),
@@ -111,6 +120,7 @@ impl<L: Ledger> Core<L> {
 pub(super) fn decide(book: &Book, now: Now, question: &Question, rng: &mut Rng) -> Verdict {
     let Question { asker, op, packet, other, .. } = *question;
     let id = PacketId::from_u64(packet);
+    fault::here(Fault::Question);
     let packets = &book.set(id.set.into()).packets;
     let standing = packets.standing(id.number, asker.user, now.wall_s());
     let here = Account::Packet(packet);

@@ -3,6 +3,8 @@
 use super::Asked;
 use crate::ledger::{Account, Kind, Ledger, Row};
 use crate::set::core::Core;
+use crate::set::fault::{self, Fault};
+use crate::set::mask::SetState;
 use redpkt_proto::Now;
 use redpkt_proto::body::{Answer, PacketId, Status};
 
@@ -14,6 +16,7 @@ impl<L: Ledger> Core<L> {
         if let Err(busy) = self.take_allowance(now, asked) {
             return Some(busy);
         }
+        fault::here(Fault::Shake);
         let place = self.place(asked.asker.id);
         let group = &self.groups[place.group];
         if group.book.sets()[place.at].packets.pool_packets() == 0 || group.has_failed {
@@ -32,6 +35,9 @@ impl<L: Ledger> Core<L> {
     fn shake_full_pool(&mut self, now: Now, asked: &Asked) -> Option<Answer> {
         let place = self.place(asked.asker.id);
         let user = asked.asker.user;
+        if place.state != SetState::Ok {
+            return self.miss(asked);
+        }
         let limit = self.config.wins_per_user;
         let set = self.groups[place.group].book.set_mut(place.number);
         let has_won = |limit| set.accounts.get(user).is_some_and(|account| account.wins >= limit);

@@ -4,6 +4,7 @@ mod bounds;
 mod elsewhere;
 mod handshakes;
 mod hostile;
+mod masks;
 mod money;
 mod once;
 mod paths;

@@ -2,8 +2,9 @@
 
 use super::world::{Client, Said, World, capacity, order, workers};
 use crate::ledger::{Kind, Row};
-use crate::set::Config;
 use crate::set::book::Order;
+use crate::set::fault::{self, Fault};
+use crate::set::{Config, SetState};
 use proptest::prelude::*;
 use redpkt_proto::body::Status;
 use redpkt_proto::{Frame, Op};
@@ -24,6 +25,9 @@ enum Step {
     Fail { group: usize },
     Rebuild { group: u32, turns_more: usize },
     Crash { turns_more: usize },
+    Panic { fault: Fault },
+    RebuildSet,
+    Drain { set: u32, on: bool },
     Wait { ms: u64 },
 }
 
@@ -43,9 +47,30 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0usize..4, any::<bool>()).prop_map(|(group, off)| Step::Disk { group, off }),
         1 => (0usize..4).prop_map(|group| Step::Fail { group }),
         2 => (0u32..4, 0usize..3).prop_map(|(group, turns_more)| Step::Rebuild { group, turns_more }),
+        3 => fault().prop_map(|fault| Step::Panic { fault }),
+        3 => Just(Step::RebuildSet),
+        1 => (0u32..4, any::<bool>()).prop_map(|(set, on)| Step::Drain { set, on }),
         1 => (0usize..3).prop_map(|turns_more| Step::Crash { turns_more }),
         2 => prop_oneof![Just(1_500u64), Just(1_300_000)].prop_map(|ms| Step::Wait { ms }),
     ]
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    prop::sample::select(vec![
+        Fault::Shake,
+        Fault::Handshake,
+        Fault::HalfApplied,
+        Fault::HalfApplied,
+        Fault::Applied,
+        Fault::Applied,
+        Fault::Question,
+        Fault::Decided,
+        Fault::Mint,
+        Fault::Expiry,
+        Fault::Settle,
+        Fault::Push,
+        Fault::Recount,
+    ])
 }
 
 /// One request of a client, to be asked again as it was.
@@ -151,6 +176,11 @@ impl Storm {
     }
 
     fn rejoin(&mut self, user: usize) {
+        // Nobody joins a SET that is masked or drained.
+        if self.world.set_state(self.world.set_of(user as u64 + 1)) != SetState::Ok {
+            return;
+        }
+        fault::disarm();
         // Promises to the old session that come during the join are not for the new one.
         let mut client = self.players[user].client.clone();
         client.join(&mut self.world);
@@ -221,6 +251,22 @@ impl Storm {
                 self.world.crash_and_keep(turns_more);
                 (0..USERS).for_each(|user| self.rejoin(user));
             }
+            // Whatever comes next by there panics, if it is a SET's.
+            Step::Panic { fault } => fault::arm(fault),
+            Step::RebuildSet => {
+                let masked = self.world.masked();
+                let is_rebuilt: Vec<u32> =
+                    masked.into_iter().filter(|set| self.world.rebuild_set(*set)).collect();
+                for user in 0..USERS {
+                    if is_rebuilt.contains(&self.world.set_of(user as u64 + 1)) {
+                        self.rejoin(user);
+                    }
+                }
+            }
+            Step::Drain { set, on } => {
+                let worker = self.world.config.layout.worker_of(set) as usize;
+                self.world.cores[worker].set_draining(set, on);
+            }
             Step::Wait { ms } => {
                 self.world.pass_ms(ms);
                 let out = self.world.settle();
@@ -256,6 +302,7 @@ proptest! {
     /// before a crash is true after it.
     #[test]
     fn the_rules_on_money_hold_through_crashes_and_failures(steps in prop::collection::vec(step(), 1..140)) {
+        fault::disarm();
         let mut storm = Storm::new();
         for step in steps {
             storm.run(step);
