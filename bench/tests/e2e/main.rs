@@ -17,6 +17,7 @@ mod money_http;
 mod operator;
 mod reflection;
 mod restart;
+mod service;
 mod sessions;
 mod stopping;
 mod workers;
