@@ -228,13 +228,21 @@ fn a_user_who_shakes_too_fast_is_told_when_to_come_again() {
     assert_eq!(status(&slow.shake_and_hear(&other_peer)), Status::Miss);
     let stats = server.stats_when("the shakes", |stats| stats["shake"]["miss"] == 6);
     assert_eq!(stats["drops"]["rate"], 5);
-    // The same, by clients that do as they are told.
-    let mut client = Client::new(server.addr(), &keys, 11..=13, 1, Config::default());
+    // The same, by clients that ask for each again when they are told to.
+    let waits = Config { obeys: false, ..Config::default() };
+    let mut client = Client::new(server.addr(), &keys, 11..=13, 1, waits);
     client.join_all();
     client.want_shakes(10);
     client.finish();
     assert_eq!((client.tally.miss, client.tally.refused.len()), (30, 0));
     server.stats_when("everything executed once", |stats| stats["shake"]["miss"] == 36);
+    // And by those that also throttle themselves: each shake is answered, by the server or at once by the session.
+    let mut client = Client::new(server.addr(), &keys, 21..=23, 1, Config::default());
+    client.join_all();
+    client.want_shakes(10);
+    client.finish();
+    assert_eq!(client.tally.miss + client.tally.refused.len() as u64, 30);
+    assert!(client.tally.miss >= 15, "{:?}", client.tally.miss);
 }
 
 /// Expect: a session that is silent for the idle time ends and frees its slot; its next word gets STALE, and
