@@ -67,7 +67,7 @@ pub enum XdpError {
     },
     /// The frames' memory cannot be had.
     #[error(
-        "--io xdp: 16 MiB of locked memory for each queue's frames cannot be had ({0}); raise ulimit -l, grant CAP_IPC_LOCK, or use --io mmsg"
+        "--io xdp: 32 MiB of locked memory for each queue's frames cannot be had ({0}); raise ulimit -l, grant CAP_IPC_LOCK, or use --io mmsg"
     )]
     Memory(io::Error),
     /// A socket failed otherwise.
