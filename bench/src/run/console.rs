@@ -158,12 +158,13 @@ pub fn summary(report: &Report) -> String {
     line(
         "shakes",
         format!(
-            "{} sent: {} missed, {} won, {} unknown, {} busy",
+            "{} made: {} missed, {} won, {} unknown, {} busy, {} not now (told by the clients themselves)",
             grouped(report.shake.sent),
             grouped(report.shake.miss),
             grouped(report.shake.win),
             grouped(report.shake.unknown),
-            grouped(report.shake.busy)
+            grouped(report.shake.busy),
+            grouped(report.shake.not_now)
         ),
     );
     line(
