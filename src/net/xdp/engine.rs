@@ -6,7 +6,7 @@
 use super::filter::{Link, Program};
 use super::headers::{self, Ends, Malformed, Parsed};
 use super::interface::Interface;
-use super::queue::{Frames, QueueSocket, RING_ENTRIES};
+use super::queue::{Frames, QueueSocket, RING_ENTRIES, set_length};
 use crate::net::address::{join_scope, split_scope};
 use crate::net::bind::BATCH_MAX;
 use crate::net::locals::{Local, Locals, local_name, split_name};
@@ -301,17 +301,7 @@ impl Engine for XdpEngine {
         let Some(ends) = ends else { return self.sockets.send(path, bytes) };
         // Answers spread over a worker's queues by their peers' ports.
         let queue = usize::from(path.port) % self.queues.len();
-        let queue = &mut self.queues[queue];
-        let sent = queue.alloc().is_some_and(|mut frame| {
-            let header_bytes = headers::header_bytes(&ends);
-            if !set_length(&mut frame, header_bytes + bytes.len()) {
-                queue.release(frame);
-                return false;
-            }
-            frame[header_bytes..].copy_from_slice(bytes);
-            headers::write(&mut frame, &ends, bytes.len());
-            queue.push(frame)
-        });
+        let sent = self.queues[queue].push_datagram(&ends, bytes);
         *(if sent { &mut self.counters.datagrams_out } else { &mut self.counters.send_timeout }) += 1;
     }
 
@@ -398,11 +388,6 @@ impl<'a, S: ExactSizeIterator<Item = Datagram<'a>>> Iterator for Datagrams<'a, S
 }
 
 impl<'a, S: ExactSizeIterator<Item = Datagram<'a>>> ExactSizeIterator for Datagrams<'a, S> {}
-
-/// Makes a frame that long; `false` if it has no room.
-pub(super) fn set_length(frame: &mut Packet, length: usize) -> bool {
-    frame.adjust_tail(length as i32 - frame.len() as i32).is_ok()
-}
 
 const ANY_V4: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0];
 const ANY_V6: [u8; 16] = [0; 16];

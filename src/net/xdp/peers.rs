@@ -7,7 +7,6 @@ mod sources;
 pub use sources::{PEERS_PER_ADDRESS_MAX, SourceNetwork};
 
 use super::bind::{Opened, XdpGot, XdpOptions, open_interface};
-use super::engine::set_length;
 use super::error::XdpError;
 use super::filter::{Filter, Link, Program, Take};
 use super::headers::{self, Ends, Parsed};
@@ -181,25 +180,9 @@ impl XdpPeers {
         assert!(peer < self.len(), "peer {peer} of {}", self.len());
         assert!(bytes.len() <= DATAGRAM_BYTES_MAX, "longer than a datagram");
         let ends = self.wire.ends(peer);
-        let header_bytes = headers::header_bytes(&ends);
         // A peer has one queue, so that its datagrams keep their order.
-        let nth = peer % self.queues.len();
-        let queue = &mut self.queues[nth];
-        let frame = queue.alloc().or_else(|| {
-            // All frames are on their way: those that have left come back.
-            self.counters.send_calls += queue.send();
-            queue.alloc()
-        });
-        let sent = frame.is_some_and(|mut frame| {
-            if !set_length(&mut frame, header_bytes + bytes.len()) {
-                queue.release(frame);
-                return false;
-            }
-            frame[header_bytes..].copy_from_slice(bytes);
-            headers::write(&mut frame, &ends, bytes.len());
-            queue.push(frame)
-        });
-        if sent {
+        let queue = peer % self.queues.len();
+        if self.queues[queue].push_datagram(&ends, bytes) {
             self.counters.datagrams_sent += 1;
             self.counters.packets_sent += 1;
         } else {

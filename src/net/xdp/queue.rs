@@ -6,6 +6,7 @@
 //! one can always be had to send.
 
 use super::error::XdpError;
+use super::headers::{self, Ends};
 use crate::net::advise_huge_pages;
 use crate::net::bind::BATCH_MAX;
 use crate::net::syscall::set_option;
@@ -245,6 +246,25 @@ impl QueueSocket {
         self.umem.free_packet(packet);
     }
 
+    /// Queues a datagram between these ends; the bytes are copied. `false` if there is no room even after sending, and
+    /// it is dropped.
+    pub(super) fn push_datagram(&mut self, ends: &Ends, bytes: &[u8]) -> bool {
+        let frame = self.alloc().or_else(|| {
+            // All frames are on their way: those that have left come back.
+            self.send();
+            self.alloc()
+        });
+        let Some(mut frame) = frame else { return false };
+        let header_bytes = headers::header_bytes(ends);
+        if !set_length(&mut frame, header_bytes + bytes.len()) {
+            self.release(frame);
+            return false;
+        }
+        frame[header_bytes..].copy_from_slice(bytes);
+        headers::write(&mut frame, ends, bytes.len());
+        self.push(frame)
+    }
+
     /// Queues a frame to be sent; `false` if there is no room even after sending, and it is dropped.
     pub(super) fn push(&mut self, packet: Packet) -> bool {
         if self.outbox.available() == 0 {
@@ -328,6 +348,11 @@ impl QueueSocket {
         // SAFETY: the UMEM lives as long as the socket: one owner holds both.
         self.owed -= unsafe { self.fill.enqueue(&mut self.umem, self.owed) };
     }
+}
+
+/// Makes a frame that long; `false` if it has no room.
+pub(super) fn set_length(frame: &mut Packet, length: usize) -> bool {
+    frame.adjust_tail(length as i32 - frame.len() as i32).is_ok()
 }
 
 /// Asks for huge pages under the frames, before the kernel pins them.
