@@ -135,8 +135,8 @@ pub struct Counters {
     pub idle_ended: u64,
     /// Sessions that proved a new address.
     pub path_changes: u64,
-    /// Refused unread, by [`Class`](super::admission::Class).
-    pub shed: [u64; super::admission::CLASSES],
+    /// Refused unread, by [`Class`](crate::gate::Class).
+    pub shed: [u64; crate::gate::CLASSES],
     /// By [`Drop`].
     pub drops: [u64; Drop::ALL.len()],
 }
