@@ -373,6 +373,7 @@ pub fn drops(workers: &[WorkerSnapshot]) -> BTreeMap<&'static str, u64> {
             ("truncated", worker.net.truncated),
             ("source", worker.net.source),
             ("rxq_overflow", worker.net.rxq_overflow),
+            ("shed_in_kernel", worker.net.shed),
             ("send_error", worker.net.send_error),
             ("send_timeout", worker.net.send_timeout),
             ("recv_error", worker.net.recv_error),

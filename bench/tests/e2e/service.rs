@@ -21,7 +21,7 @@ fn levels_and_switches_are_kept_to_until_they_are_let_go() {
     server.stats_when("the level", |stats| stats["service"]["name"] == "overloaded");
     let stats = server.stats();
     assert_eq!(stats["service"]["forced"], true);
-    assert_eq!(stats["service"]["off"], serde_json::json!(["mint", "invites", "join", "read"]));
+    assert_eq!(stats["service"]["off"], serde_json::json!(["mint", "invites", "prompt", "join", "read"]));
     let peer = Peer::new(server.addr());
     let frame = hello(&keys.ticket(2), &random8());
     peer.send_frames(&[frame]);
@@ -30,7 +30,7 @@ fn levels_and_switches_are_kept_to_until_they_are_let_go() {
     assert_eq!(RefusalCode::from_wire(refused.body::<Refusal>().code), Some(RefusalCode::Busy));
     assert_eq!(post("/service/join?state=on").status, 200);
     server.stats_when("joins", |stats| {
-        stats["service"]["off"] == serde_json::json!(["mint", "invites", "read"])
+        stats["service"]["off"] == serde_json::json!(["mint", "invites", "prompt", "read"])
     });
     let mut other = Client::new(server.addr(), &keys, 2..=2, 1, Config::default());
     other.join_all();
@@ -38,7 +38,7 @@ fn levels_and_switches_are_kept_to_until_they_are_let_go() {
         ("/service?level=9", 400, "0 to 3, one of full, busy, loaded, overloaded, or auto"),
         ("/service", 400, "level="),
         ("/service/join?state=perhaps", 400, "on, off or auto"),
-        ("/service/chat?state=off", 404, "mint, invites, join and read"),
+        ("/service/chat?state=off", 404, "mint, invites, prompt, give, shake, join and read"),
     ] {
         let reply = post(target);
         assert!(reply.status == status && reply.body.contains(says), "{target}: {reply:?}");

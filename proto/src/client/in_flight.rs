@@ -22,6 +22,9 @@ pub(super) enum Due {
     Never,
 }
 
+/// Timeouts in a row after which a request counts as refused: at 20% loss each way one in twenty has so many by chance.
+const TIMEOUTS_UNHEARD: u8 = 3;
+
 /// A request and what is known of its transmissions. 80 bytes, and the terms of a send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pending {
@@ -103,6 +106,11 @@ impl Pending {
         self.overtaken = 0;
         self.last_seq = seq;
         self.transmissions = self.transmissions.saturating_add(1);
+    }
+
+    /// Whether none of its last transmissions was heard of.
+    pub fn is_unheard(&self) -> bool {
+        self.timeouts >= TIMEOUTS_UNHEARD
     }
 
     /// It waits until then, if it would be sent earlier.
@@ -247,6 +255,12 @@ impl InFlight {
     pub fn pause(&mut self, class: Class, until_ns: u64) {
         let of_class = self.0.iter_mut().filter(|pending| Class::of(&pending.call) == class);
         of_class.for_each(|pending| pending.wait_until(until_ns));
+    }
+
+    /// Those of a class are sent again not before then; an answer to what was sent is still waited for.
+    pub fn put_off(&mut self, class: Class, until_ns: u64) {
+        let of_class = self.0.iter_mut().filter(|pending| Class::of(&pending.call) == class);
+        of_class.for_each(|pending| pending.due_ns = pending.due_ns.max(until_ns));
     }
 
     /// The session has gone to another server, which knows nothing of them: they end now.

@@ -8,6 +8,9 @@ use super::pace::LOADED_LEVEL;
 use super::session::Session;
 use crate::Now;
 
+/// How long shakes wait that were refused silently, in ns: as long as servers tell who is refused by word.
+const UNHEARD_NS: u64 = 500_000_000;
+
 impl Session {
     /// An authentic frame told the server's load level.
     pub(super) fn heard_level(&mut self, now: Now, level: u8, rng: &mut crate::Rng) {
@@ -42,6 +45,16 @@ impl Session {
     pub(super) fn heard_nothing(&mut self, now: Now) {
         if let Some(load) = &mut self.load {
             load.throttle.refused(now.mono_ns);
+        }
+    }
+
+    /// Shakes were sent again and again and nothing was heard of them: most refusals are silent.
+    pub(super) fn take_as_refused(&mut self, now: Now, shakes: usize, rng: &mut crate::Rng) {
+        self.heard_refusal(now, shakes, rng);
+        if let Some(load) = &mut self.load {
+            let until_ns = load.pause(now, Class::Shake, UNHEARD_NS, rng);
+            // Not a pause: the server may be gone as well, and then silence has to tell.
+            self.in_flight.put_off(Class::Shake, until_ns);
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a session sends, one datagram at a time.
 
+use super::class::Class;
 use super::in_flight::{Due, Pending, Timer};
 use super::session::{SEQ_MAX, SentFrame, Session};
 use crate::body::{Body, InviteOk, Keepalive, PathProof};
@@ -69,7 +70,7 @@ impl Session {
         let used = FRAMES_PER_DATAGRAM_MAX - out.len();
         let most = usize::from(self.frames_per_datagram).min(FRAMES_PER_DATAGRAM_MAX).saturating_sub(used);
         let due = |pending: &&mut Pending| pending.due_ns <= now.mono_ns && pending.deadline_ns > now.mono_ns;
-        let mut count = 0;
+        let (mut count, mut unheard) = (0, 0);
         for pending in in_flight.iter_mut().filter(due) {
             let frames = pending.frame_count(*number);
             // A SEND goes whole. One that does not fit beside others finds the next datagram empty.
@@ -90,6 +91,10 @@ impl Session {
                 counters.retransmissions = again;
             }
             pending.sent(now, first_seq, &timer, rng);
+            unheard += usize::from(pending.is_unheard() && Class::of(&pending.call) == Class::Shake);
+        }
+        if unheard > 0 {
+            self.take_as_refused(now, unheard, rng);
         }
         count
     }

@@ -7,7 +7,6 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 /// Peers in the server's eyes, numbered from 0, each with an address and port of its own.
-#[expect(clippy::large_enum_variant, reason = "a thread has one, and every datagram goes through it")]
 pub enum Peers {
     /// A connected socket each.
     Sockets(ClientSockets),

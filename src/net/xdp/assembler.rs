@@ -167,7 +167,7 @@ impl Assembler {
     }
 
     /// The low 32 bits of `to`, read from the wire, in their right order.
-    pub(super) fn from_big_endian(&mut self, to: Register) {
+    pub(super) fn swap_from_big_endian(&mut self, to: Register) {
         self.push(CLASS_ALU32 | OP_SWAP | OPERAND_REGISTER, to as u8, 0, 0, 32);
     }
 
@@ -279,7 +279,7 @@ mod tests {
             a.multiply(R4, 5);
             a.shift_right(R4, 3);
             a.xor(R4, R3);
-            a.from_big_endian(R4);
+            a.swap_from_big_endian(R4);
             a.load_map(R1, 7);
             a.call(51);
             a.exit();

@@ -93,7 +93,7 @@ fn silence_leads_to_a_rejoin() {
 /// Expect: a sealed answer under the old key, before a JOIN was sent, ends the suspicion.
 #[test]
 fn a_sign_of_life_ends_the_suspicion() {
-    let mut world = World::joined();
+    let mut world = World::joined_with(Config { obeys: false, ..Config::default() });
     world.weather.loss_percent = 100;
     let req = world.call(Call::Shake).unwrap();
     world.run_for_ms(3_200);

@@ -25,6 +25,11 @@ fn play(world: &mut World, calls: usize) -> HashSet<u64> {
     reqs
 }
 
+/// A session that takes a loss for nothing but a loss.
+fn obeys_not() -> Config {
+    Config { obeys: false, ..Config::default() }
+}
+
 /// Mostly a shake.
 fn any_call(world: &mut World, packet: u64) -> Call {
     match world.below(32) {
@@ -60,7 +65,7 @@ fn check(world: &World, reqs: &HashSet<u64>) {
 #[test]
 fn every_request_ends_known_and_is_executed_once_on_a_bad_wire() {
     for seed in 0..4 {
-        let mut world = World::new(seed, Config::default(), BAD);
+        let mut world = World::new(seed, obeys_not(), BAD);
         world.run_for_ms(10_000);
         let reqs = play(&mut world, 2_000);
         check(&world, &reqs);
@@ -73,7 +78,7 @@ fn every_request_ends_known_and_is_executed_once_on_a_bad_wire() {
 /// Expect: the same for requests that are alone in flight, where nothing but the timer tells a loss.
 #[test]
 fn a_request_alone_in_flight_ends_known_on_a_bad_wire() {
-    let mut world = World::new(20, Config::default(), BAD);
+    let mut world = World::new(20, obeys_not(), BAD);
     world.run_for_ms(20_000);
     for _ in 0..2_000 {
         world.call(Call::Shake).unwrap();
@@ -92,7 +97,7 @@ fn a_request_alone_in_flight_ends_known_on_a_bad_wire() {
 #[test]
 fn requests_end_right_when_the_server_restarts_on_a_bad_wire() {
     for seed in 10..14 {
-        let mut world = World::new(seed, Config::default(), BAD);
+        let mut world = World::new(seed, obeys_not(), BAD);
         world.run_for_ms(10_000);
         let mut reqs = HashSet::new();
         for _ in 0..8 {

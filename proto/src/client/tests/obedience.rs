@@ -121,6 +121,33 @@ fn refusals_are_no_silence() {
     assert!(world.sent_ms(Op::Hello).is_empty());
 }
 
+/// Expect: a shake that is sent in vain time and again is taken as refused: it and new ones wait, for longer each time;
+/// an open is sent as before. Once the server answers, the shake is told, and who does not obey never waits.
+#[test]
+fn silence_is_taken_as_refusal() {
+    for obeys in [true, false] {
+        let mut world = World::joined_with(Config { obeys, ..Config::default() });
+        world.weather.loss_percent = 100;
+        let shake = world.call(Call::Shake).unwrap();
+        let open = world.call(Call::Open { packet: 5 }).unwrap();
+        world.run_for_ms(2_900);
+        let (shakes, opens) = (world.sent_ms(Op::Shake).len(), world.sent_ms(Op::Open).len());
+        assert_eq!((shakes <= 6, shakes == opens), (obeys, !obeys), "{shakes} shakes, {opens} opens");
+        // One waits for its turn, the next is not asked for.
+        (0..2).for_each(|_| _ = world.call(Call::Shake).unwrap());
+        assert_eq!(not_nows(&world), usize::from(obeys));
+        world.weather.loss_percent = 0;
+        world.run_for_ms(20_000);
+        let told: Vec<u64> = world
+            .outcomes()
+            .iter()
+            .filter(|(_, outcome)| *outcome != Outcome::NotNow)
+            .map(|(req, _)| *req)
+            .collect();
+        assert!(told.contains(&shake) && told.contains(&open), "{told:?}");
+    }
+}
+
 /// Expect: new shakes keep the distance that belongs to the load level, one waits for its turn and those made
 /// meanwhile are answered here; without a level there is no distance.
 #[test]

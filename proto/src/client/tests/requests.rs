@@ -28,7 +28,7 @@ fn a_shake_is_answered() {
 /// same req; at the deadline exactly one Unknown.
 #[test]
 fn an_unanswered_request_backs_off_and_ends_unknown() {
-    let config = Config { silence_ns_min: 60_000 * MS, ..Config::default() };
+    let config = Config { silence_ns_min: 60_000 * MS, obeys: false, ..Config::default() };
     let mut world = World::joined_with(config);
     let rto_ms = world.session.rto_ns() / MS;
     world.server.is_mute = true;

@@ -354,10 +354,10 @@ impl Writer {
         code.jump_if(R8, Equal, ALL, taken);
 
         code.load(Size::Word, R3, R7, payload_at + 4);
-        code.from_big_endian(R3);
+        code.swap_from_big_endian(R3);
         code.multiply(R3, WORD_MULTIPLIER);
         code.load(Size::Word, R4, R7, payload_at);
-        code.from_big_endian(R4);
+        code.swap_from_big_endian(R4);
         code.add_register(R4, R3);
         code.load(Size::Double, R3, R0, 8);
         code.xor(R4, R3);
