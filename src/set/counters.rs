@@ -39,11 +39,13 @@ pub enum Drop {
     Shed,
     /// A request or a join in a SET that is masked, or a join in one that is drained.
     Masked,
+    /// A handshake, or a proof of address, of a source prefix that has had its share.
+    Prefix,
 }
 
 impl Drop {
     /// Every reason, in the order of its number.
-    pub const ALL: [Drop; 16] = [
+    pub const ALL: [Drop; 17] = [
         Drop::Length,
         Drop::Version,
         Drop::Op,
@@ -60,6 +62,7 @@ impl Drop {
         Drop::Ledger,
         Drop::Shed,
         Drop::Masked,
+        Drop::Prefix,
     ];
 
     /// Its name in `/stats.json`.
@@ -81,6 +84,7 @@ impl Drop {
             Drop::Ledger => "ledger",
             Drop::Shed => "shed",
             Drop::Masked => "masked",
+            Drop::Prefix => "prefix",
         }
     }
 }
@@ -135,6 +139,14 @@ pub struct Counters {
     pub idle_ended: u64,
     /// Sessions that proved a new address.
     pub path_changes: u64,
+    /// Of what is dropped as [`Drop::Prefix`]: handshakes that were not looked at.
+    pub prefix_unread: u64,
+    /// JOINs that came too fast.
+    pub prefix_joins: u64,
+    /// Sessions that did not begin, and addresses that were not taken as proved.
+    pub prefix_sessions: u64,
+    /// What became of RELAYs.
+    pub relay: super::relay::RelayCounters,
     /// Refused unread, by [`Class`](super::admission::Class).
     pub shed: [u64; super::admission::CLASSES],
     /// By [`Drop`].

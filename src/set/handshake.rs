@@ -1,9 +1,11 @@
 //! HELLO and JOIN: from a ticket to a session, without keeping anything for an address that is not proved.
 
+use super::admission::{self, CUT_MAX};
 use super::core::{Core, Job, refuse};
 use super::counters::Drop;
 use super::fault::{self, Fault};
 use super::mask::MASKED_RETRY_AFTER_MS;
+use super::prefixes::Limited;
 use super::sessions::SlotId;
 use crate::ledger::Ledger;
 use redpkt_proto::body::{Challenge, Hello, Join, RefusalCode, TicketFields, Welcome};
@@ -11,7 +13,7 @@ use redpkt_proto::cookie::Purpose;
 use redpkt_proto::seal::SessionKey;
 use redpkt_proto::ticket::TicketSecret;
 use redpkt_proto::{
-    Direction, FRAMES_PER_DATAGRAM_MAX, Frame, IN_FLIGHT_MAX, Now, Op, SESSION_STEP_MS, handshake,
+    Direction, FRAMES_PER_DATAGRAM_MAX, Frame, IN_FLIGHT_MAX, Now, Op, Path, SESSION_STEP_MS, handshake,
 };
 
 /// When a client may ask again for a place in a full SET, in ms: sessions end by idle time only, so soon
@@ -30,6 +32,25 @@ impl<L: Ledger> Core<L> {
         }
     }
 
+    /// Whether the budget of its prefix lets a handshake datagram be looked at. One that is not is not answered: its
+    /// source is not proved, and an answer costs as much as the flood has cost.
+    pub(super) fn admits_handshake(&mut self, now: Now, path: &Path) -> bool {
+        let is_overloaded = self.service.cut < CUT_MAX;
+        let is_admitted = self.handshake_rate.admits_unproved(now, path, is_overloaded);
+        if !is_admitted {
+            self.counters.drop(Drop::Prefix);
+            self.counters.prefix_unread += 1;
+        }
+        is_admitted
+    }
+
+    /// Tells a JOIN of a prefix that has had its share to come again, not before `wait_ms` and a spread time more.
+    fn refuse_prefix(&mut self, now: Now, job: &mut Job<'_>, wait_ms: u32) {
+        self.counters.drop(Drop::Prefix);
+        let retry_after_ms = wait_ms + admission::retry_after_ms(job.frames[0].header.user.get(), now);
+        refuse(job, Op::Error, RefusalCode::Busy as u8, retry_after_ms);
+    }
+
     fn hello(&mut self, now: Now, job: &mut Job<'_>) {
         let (user, hello) = (job.frames[0].header.user.get(), job.frames[0].body::<Hello>());
         let Some(secret) = self.check_ticket(now, job, &hello.ticket, &hello.client_random) else { return };
@@ -45,9 +66,17 @@ impl<L: Ledger> Core<L> {
             self.counters.drop(Drop::Cookie);
             return;
         }
+        if !self.handshake_rate.take(now, &job.path, Limited::Proved) {
+            self.counters.prefix_joins += 1;
+            return self.refuse_prefix(now, job, 0);
+        }
         fault::here(Fault::Handshake);
         let id = match self.sessions.find(set, user) {
             None if !self.is_ok(set) => return self.refuse_newcomer(job),
+            None if !self.sessions.may_begin(set, &job.path) => {
+                self.counters.prefix_sessions += 1;
+                return self.refuse_prefix(now, job, FULL_RETRY_AFTER_MS);
+            }
             None => match self.sessions.add(set, user) {
                 Some(id) => id,
                 None => {
@@ -75,12 +104,16 @@ impl<L: Ledger> Core<L> {
                     }
                     return;
                 }
+                if !self.sessions.may_move(id, &job.path) {
+                    self.counters.prefix_sessions += 1;
+                    return self.refuse_prefix(now, job, FULL_RETRY_AFTER_MS);
+                }
                 id
             }
         };
         let number = now.session_number();
         let (_, key) = self.session_key(&secret, user, &join.client_random, number);
-        self.sessions.get_mut(id).begin(number, key, job.path, now);
+        self.sessions.begin(id, number, key, job.path, now);
         self.counters.joins += 1;
         let user = self.sessions.get(id).user;
         self.push_to_newcomer(now, user);
