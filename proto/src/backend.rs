@@ -34,3 +34,27 @@ pub struct BackendAnswer {
 
 const _: () = assert!(size_of::<BackendQuestion>() == BACKEND_BYTES);
 const _: () = assert!(size_of::<BackendAnswer>() == BACKEND_BYTES);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Expect: the bytes of the table in docs/RELAY.md, both ways.
+    #[test]
+    fn a_question_and_an_answer_are_48_bytes_as_described() {
+        let mut message = [0; 20];
+        message[..2].copy_from_slice(b"hi");
+        let relay = Relay { req: 3.into(), attempt: 4, reserved: 0, kind: 5, length: 2, message };
+        let question = BackendQuestion { token: 1.into(), user: 2.into(), relay };
+        let mut bytes = [0; BACKEND_BYTES];
+        for (at, byte) in [(0, 1), (8, 2), (16, 3), (24, 4), (26, 5), (27, 2), (28, b'h'), (29, b'i')] {
+            bytes[at] = byte;
+        }
+        assert_eq!(question.as_bytes(), bytes);
+        bytes[25] = 6;
+        let answer = BackendAnswer::read_from_bytes(&bytes).unwrap();
+        assert_eq!((answer.token, answer.user), (question.token, question.user));
+        let RelayAnswer { req, attempt, status, kind, length, message: said } = answer.answer;
+        assert_eq!((req.get(), attempt, status, kind, length, said), (3, 4, 6, 5, 2, message));
+    }
+}

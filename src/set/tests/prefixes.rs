@@ -167,7 +167,7 @@ fn a_proved_path_moves_the_count() {
 #[test]
 fn sessions_that_are_ended_together_are_not_counted_any_more() {
     let mut world = limited(4, 0);
-    let mut join_all = |world: &mut World| {
+    let join_all = |world: &mut World| {
         let mut clients: Vec<Client> = (1..=4).map(|user| stranger(world, user, at(1, 1))).collect();
         assert!(clients.iter_mut().all(|client| joins(world, client)));
         assert_eq!(counted(world), 4);
