@@ -41,11 +41,13 @@ pub enum Drop {
     Masked,
     /// A handshake, or a proof of address, of a source prefix that has had its share.
     Prefix,
+    /// A RELAY for a backend that cannot be reached, or has too many unanswered.
+    Relay,
 }
 
 impl Drop {
     /// Every reason, in the order of its number.
-    pub const ALL: [Drop; 17] = [
+    pub const ALL: [Drop; 18] = [
         Drop::Length,
         Drop::Version,
         Drop::Op,
@@ -63,6 +65,7 @@ impl Drop {
         Drop::Shed,
         Drop::Masked,
         Drop::Prefix,
+        Drop::Relay,
     ];
 
     /// Its name in `/stats.json`.
@@ -85,6 +88,7 @@ impl Drop {
             Drop::Shed => "shed",
             Drop::Masked => "masked",
             Drop::Prefix => "prefix",
+            Drop::Relay => "relay",
         }
     }
 }

@@ -46,7 +46,7 @@ impl<L: Ledger> Core<L> {
                 self.counters.relay.passed += 1;
                 return None;
             }
-            self.counters.drop(Drop::Full);
+            self.counters.drop(Drop::Relay);
             admission::retry_after_ms(asker.user, now)
         };
         self.refuse_relay(id, header_flags, &busy(&asker, retry_after_ms))

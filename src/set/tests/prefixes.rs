@@ -273,7 +273,7 @@ fn a_flood_under_load_is_dropped_unread_and_others_join() {
     let mut world = limited(0, 10);
     let pressed = Service { cut: CUT_MAX - 1, ..Service::FULL };
     let serve = |world: &mut World, service| {
-        world.cores.iter_mut().for_each(|core: &mut Core<_>| core.set_service(service))
+        world.cores.iter_mut().for_each(|core: &mut Core<_>| core.set_service(service));
     };
     let hello = stranger(&mut world, 1, at(1, 1)).hello();
     let mut forged = hello;

@@ -1,8 +1,9 @@
 //! RELAY: questions that go out to the backend, and who hears the answers.
 
 use super::world::{Client, World, config, path, workers};
+use crate::net::allocation::allocations;
 use crate::set::fault::{self, Fault};
-use crate::set::{Config, Drop, SetState};
+use crate::set::{Config, Drop, Job, Portable, SetState};
 use redpkt_proto::backend::{BackendAnswer, BackendQuestion};
 use redpkt_proto::body::{PathProof, Relay, RelayAnswer, Status};
 use redpkt_proto::frame::flags;
@@ -187,7 +188,7 @@ fn a_silent_backend_holds_up_nobody() {
         assert_eq!(client.shake(&mut world).status, Status::Miss);
     }
     let questions = asked(&mut world);
-    assert_eq!((questions.len(), world.dropped(Drop::Full)), (4, 3));
+    assert_eq!((questions.len(), world.dropped(Drop::Relay)), (4, 3));
     world.pass_ms(999);
     assert_eq!(world.settle(), []);
     world.pass_ms(2);
@@ -277,4 +278,35 @@ fn a_masked_set_passes_nothing_on() {
     assert_eq!(refusal(&one, &out), (Some(Status::Busy), 5_000));
     let frame = relay(&mut other, "b");
     assert_eq!((world.ask(other.path, &[frame]), asked(&mut world).len()), (vec![], 1));
+}
+
+/// Expect: neither messages and their answers nor the counts of prefixes take anything from the allocator.
+#[test]
+fn messages_and_joins_allocate_nothing() {
+    let mut world = World::new(Config { prefix_sessions: 3, prefix_joins_per_s: 4, ..served() });
+    let mut client = world.client(1);
+    let mut relays: Vec<Frame> = (0..16).map(|_| relay(&mut client, "a")).collect();
+    let mut joins: Vec<(Path, Frame)> = Vec::new();
+    for user in 2..=5 {
+        let stranger = world.stranger(user);
+        let challenge = stranger.challenge(&mut world);
+        joins.push((stranger.path, stranger.join_frame(&challenge)));
+    }
+    let (core, now) = (&mut world.cores[0], world.now);
+    let count = allocations(|| {
+        for frame in &mut relays {
+            let mut jobs = [Job { path: client.path, frames: std::slice::from_mut(frame), replies: 0 }];
+            core.handle_batch(now, 0, &mut jobs, Portable);
+            let question = core.take_questions().next().expect("each is passed on");
+            core.backend_said(answer(&question, "b").as_bytes(), |_, _| {});
+            core.turn(now, |_, _| {});
+        }
+        for (path, frame) in &mut joins {
+            let mut jobs = [Job { path: *path, frames: std::slice::from_mut(frame), replies: 0 }];
+            core.handle_batch(now, 0, &mut jobs, Portable);
+        }
+    });
+    assert_eq!(count, 0);
+    let counters = world.counters();
+    assert_eq!((counters.relay.answered, counters.joins, world.dropped(Drop::Prefix)), (16, 3, 2));
 }
