@@ -156,9 +156,9 @@ pub struct RelayStats {
 pub struct PrefixStats {
     /// HELLOs and JOINs that were not looked at: under load, faster than `--prefix-joins`.
     pub unread: u64,
-    /// JOINs faster than `--prefix-joins`.
+    /// Sessions that did not begin: faster than `--prefix-joins`.
     pub joins: u64,
-    /// Sessions more than `--prefix-sessions`.
+    /// Sessions that did not begin, or not move there: more than `--prefix-sessions`.
     pub sessions: u64,
 }
 

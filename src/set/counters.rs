@@ -145,9 +145,9 @@ pub struct Counters {
     pub path_changes: u64,
     /// Of what is dropped as [`Drop::Prefix`]: handshakes that were not looked at.
     pub prefix_unread: u64,
-    /// JOINs that came too fast.
+    /// Sessions that did not begin because too many had in that second.
     pub prefix_joins: u64,
-    /// Sessions that did not begin, and addresses that were not taken as proved.
+    /// Sessions that did not begin, and addresses that were not taken as proved, because too many are there.
     pub prefix_sessions: u64,
     /// What became of RELAYs.
     pub relay: super::relay::RelayCounters,

@@ -44,11 +44,22 @@ impl<L: Ledger> Core<L> {
         is_admitted
     }
 
-    /// Tells a JOIN of a prefix that has had its share to come again, not before `wait_ms` and a spread time more.
-    fn refuse_prefix(&mut self, now: Now, job: &mut Job<'_>, wait_ms: u32) {
+    /// Whether a session may begin, given whether its prefix has room for it; else the JOIN is told when to come again.
+    /// A replayed JOIN begins nothing, so nobody uses up the budget of others.
+    fn prefix_admits(&mut self, now: Now, job: &mut Job<'_>, has_room: bool) -> bool {
+        let wait_ms = if !has_room {
+            self.counters.prefix_sessions += 1;
+            FULL_RETRY_AFTER_MS
+        } else if !self.handshake_rate.take(now, &job.path, Limited::Proved) {
+            self.counters.prefix_joins += 1;
+            0
+        } else {
+            return true;
+        };
         self.counters.drop(Drop::Prefix);
         let retry_after_ms = wait_ms + admission::retry_after_ms(job.frames[0].header.user.get(), now);
         refuse(job, Op::Error, RefusalCode::Busy as u8, retry_after_ms);
+        false
     }
 
     fn hello(&mut self, now: Now, job: &mut Job<'_>) {
@@ -66,17 +77,10 @@ impl<L: Ledger> Core<L> {
             self.counters.drop(Drop::Cookie);
             return;
         }
-        if !self.handshake_rate.take(now, &job.path, Limited::Proved) {
-            self.counters.prefix_joins += 1;
-            return self.refuse_prefix(now, job, 0);
-        }
         fault::here(Fault::Handshake);
         let id = match self.sessions.find(set, user) {
             None if !self.is_ok(set) => return self.refuse_newcomer(job),
-            None if !self.sessions.may_begin(set, &job.path) => {
-                self.counters.prefix_sessions += 1;
-                return self.refuse_prefix(now, job, FULL_RETRY_AFTER_MS);
-            }
+            None if !self.prefix_admits(now, job, self.sessions.may_begin(set, &job.path)) => return,
             None => match self.sessions.add(set, user) {
                 Some(id) => id,
                 None => {
@@ -104,9 +108,8 @@ impl<L: Ledger> Core<L> {
                     }
                     return;
                 }
-                if !self.sessions.may_move(id, &job.path) {
-                    self.counters.prefix_sessions += 1;
-                    return self.refuse_prefix(now, job, FULL_RETRY_AFTER_MS);
+                if !self.prefix_admits(now, job, self.sessions.may_move(id, &job.path)) {
+                    return;
                 }
                 id
             }

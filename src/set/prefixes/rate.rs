@@ -3,7 +3,7 @@
 //! There are two budgets, because an address is proved only in the middle of a handshake. What has not proved its
 //! address can be anybody's, in the name of any prefix: held to a limit at all times, it would let a stranger lock a
 //! prefix out with cheap HELLOs. So that budget is in force only while the worker cannot do all there is to do; the
-//! other one, of JOINs whose cookie has come back, always is.
+//! other one, of sessions that begin when the cookie has come back, always is.
 
 use super::{Key, Prefix};
 use rand::Rng as _;
@@ -24,7 +24,7 @@ const HOLD_NS: u64 = 5_000_000_000;
 pub enum Limited {
     /// Any HELLO or JOIN, whoever sent it.
     Unproved = 0,
-    /// A JOIN whose address is proved by its cookie.
+    /// A session that begins: its address is proved by its cookie.
     Proved = 1,
 }
 

@@ -235,7 +235,7 @@ fn counts_are_what_the_slots_say() {
     }
 }
 
-/// Expect: JOINs of one prefix that prove their address faster than allowed are told Busy; others join at once, and
+/// Expect: sessions of one prefix that would begin faster than allowed are told Busy; others join at once, and
 /// HELLOs, which can be anybody's, are answered all the same.
 #[test]
 fn joins_of_a_prefix_have_a_rate() {
@@ -257,6 +257,11 @@ fn joins_of_a_prefix_have_a_rate() {
         }
     }
     assert_eq!((refused, world.counters().prefix_joins, world.sessions()), (4, 4, 4));
+    // A JOIN that comes again begins nothing and takes nothing.
+    let (client, join) = &frames[0];
+    for _ in 0..20 {
+        assert_eq!(world.ask(client.path, &[*join])[0].header.op, Op::Welcome as u8);
+    }
     let mut other = stranger(&mut world, 20, at(2, 1));
     let challenge = other.challenge(&mut world);
     other.welcomed(&world.ask(other.path, &[other.join_frame(&challenge)])[0]);
