@@ -26,20 +26,31 @@ pub enum Mix {
     Multiply(u32),
 }
 
-/// The 32-bit hash that `set_of` cuts the SET from: `mix(w1 * WORD_MULTIPLIER + w0)`, then its high bits
-/// are brought down, where `w0` and `w1` are the wire's bytes 0..4 and 4..8 as big-endian words.
-pub fn steering_hash(user: u64) -> u32 {
+/// A user id as one 32-bit word: `w1 * WORD_MULTIPLIER + w0`, where `w0` and `w1` are the wire's bytes 0..4 and 4..8 as
+/// big-endian words.
+#[inline]
+pub fn fold(user: u64) -> u32 {
     let bytes = user.to_le_bytes();
     let w0 = u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
     let w1 = u32::from_be_bytes([bytes[4], bytes[5], bytes[6], bytes[7]]);
-    let mut h = w1.wrapping_mul(WORD_MULTIPLIER).wrapping_add(w0);
+    w1.wrapping_mul(WORD_MULTIPLIER).wrapping_add(w0)
+}
+
+/// All steps of [`MIX`]. The high bits of the result are its best.
+#[inline]
+pub fn mix(mut h: u32) -> u32 {
     for step in MIX {
         h = match step {
             Mix::XorShiftRight(n) => h ^ (h >> n),
             Mix::Multiply(k) => h.wrapping_mul(k),
         };
     }
-    h >> HASH_SHIFT
+    h
+}
+
+/// The 32-bit hash that `set_of` cuts the SET from: a folded user, mixed, its high bits brought down.
+pub fn steering_hash(user: u64) -> u32 {
+    mix(fold(user)) >> HASH_SHIFT
 }
 
 /// The last step: the low bits of a product are its weakest, so 16 of them are dropped and 65,536 SETs

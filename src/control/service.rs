@@ -1,6 +1,6 @@
 //! The table of levels of service: read from a file, changed by hand, told in figures.
 
-use crate::set::admission::{CUT_MAX, Class, PARTS};
+use crate::gate::{ALL, Class};
 use crate::worker::{LEVELS_MAX, Level, Plan, Switch, Switches, WorkerSnapshot};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -56,7 +56,7 @@ pub enum ServiceError {
         names: String,
     },
     /// There is no such switch.
-    #[error("{0}: mint, invites, join and read can be switched")]
+    #[error("{0}: mint, invites, prompt, give, shake, join and read can be switched")]
     NoSwitch(String),
     /// It is no state of a switch.
     #[error("state {0}: on, off or auto")]
@@ -112,7 +112,7 @@ fn level(row: &Row) -> Result<Level, String> {
     };
     let off = off.iter().try_fold(Switches::default(), |all, word| {
         let switch = switch(word).ok_or_else(|| {
-            format!("level {name}: off {word:?}: mint, invites, join and read can be given up")
+            format!("level {name}: off {word:?}: mint, invites, prompt, give, shake, join and read can be given up")
         })?;
         Ok::<_, String>(all.with(switch))
     })?;
@@ -187,9 +187,9 @@ pub struct ServiceStats {
 pub(super) fn service_stats(plan: &Plan, workers: &[WorkerSnapshot]) -> ServiceStats {
     let level = workers.iter().map(|worker| worker.service_level).max().unwrap_or(0);
     let off = Switches::of_bits(workers.iter().fold(0, |all, worker| all | worker.service_off));
-    let cut = workers.iter().map(|worker| worker.cut).min().unwrap_or(CUT_MAX.into());
     let share = |class: Class| {
-        cut.saturating_sub(class as u64 * PARTS as u64).min(PARTS as u64) as f64 / PARTS as f64
+        let limits = workers.iter().map(|worker| worker.admitted[class as usize]);
+        limits.min().unwrap_or(ALL.into()) as f64 / f64::from(ALL)
     };
     let shed = |class: Class| workers.iter().map(|worker| worker.core.shed[class as usize]).sum();
     ServiceStats {
@@ -249,7 +249,7 @@ mod tests {
             ("below_ms = 2.5", "below_ms = 5", "below_ms must be less"),
             ("above_ms = 5", "above_ms = 0", "above_ms must be more"),
             ("above_ms = 5", "above_ms = 99999", "0 to 10000"),
-            ("\"mint\"", "\"miint\"", "\"miint\": mint, invites, join and read"),
+            ("\"mint\"", "\"miint\"", "\"miint\": mint, invites, prompt"),
             ("name = \"busy\"", "name = \"full\"", "two of this name"),
             ("off =", "of =", "unknown field"),
             ("name = \"full\"", "name = \"full\"\nabove_ms = 1", "the first is full service"),

@@ -75,6 +75,11 @@ impl Simulated {
         state.rows[..state.durable].to_vec()
     }
 
+    /// How often rows were handed on to become durable together.
+    pub fn turns(&self) -> usize {
+        self.state().turns.len()
+    }
+
     /// Memory for so many rows and turns more, for a test that watches the allocator.
     pub fn reserve(&self, rows: usize) {
         let mut state = self.state();

@@ -5,10 +5,12 @@ use super::control::{CONTROL_BYTES, Control};
 use super::locals::{Local, Locals, local_name, split_name};
 use super::memory::{Buffer, EMPTY_IOVEC, Fixed, empty_header};
 use super::outbox::Outbox;
+use super::shedding;
 use super::steering::Steering;
 use super::syscall::{poll, readable, recv_messages};
 use super::waker::Waker;
 use super::{Counters, Datagram, Engine};
+use crate::gate::Gate;
 use redpkt_proto::{DATAGRAM_BYTES_MAX, Path};
 use socket2::Socket;
 use std::io;
@@ -80,6 +82,8 @@ pub struct MmsgEngine {
     arrived: usize,
     /// How long the first datagrams of the last batch had waited at the most, in ns.
     waited_ns: Option<u64>,
+    /// Whether the kernel drops what there is no time for.
+    sheds: bool,
     /// Which socket is asked first.
     turn: usize,
     outbox: Outbox,
@@ -108,6 +112,7 @@ impl MmsgEngine {
             arrivals: vec![nobody; batch].into_boxed_slice(),
             arrived: 0,
             waited_ns: None,
+            sheds: false,
             turn: 0,
             outbox: Outbox::new(batch),
             queue: vec![Queued { local: 0, bytes: 0 }; batch].into_boxed_slice(),
@@ -190,7 +195,8 @@ impl MmsgEngine {
             let received = self.inbox.controls.get(slot).read(control_bytes);
             if let Some(dropped) = received.dropped {
                 let seen = std::mem::replace(&mut self.dropped[listen], dropped);
-                self.counters.rxq_overflow += u64::from(dropped.wrapping_sub(seen));
+                let lost = u64::from(dropped.wrapping_sub(seen));
+                *(if self.sheds { &mut self.counters.shed } else { &mut self.counters.rxq_overflow }) += lost;
             }
             received_ns = received.received_ns;
             if let Some(ip) = received.local_ip {
@@ -348,6 +354,14 @@ impl Engine for MmsgEngine {
 
     fn counters(&self) -> Counters {
         self.counters
+    }
+
+    fn set_gate(&mut self, gate: &Gate) {
+        if self.sheds || gate.sheds_in_kernel() {
+            let all = self.listens.iter().map(|listen| shedding::attach(&listen.socket, gate));
+            let attached = all.fold(true, |all, one| all & one.is_ok());
+            self.sheds = attached && gate.sheds_in_kernel();
+        }
     }
 }
 

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `mmsg` | the engine over UDP sockets with recvmmsg and sendmmsg |
 //! | `bind` | opens the sockets of all workers so that each knows its own users' datagrams |
+//! | `shedding` | the program in the kernel that drops what is not worked on |
+//! | `classic` | what the two programs of the sockets have in common |
 //! | `steering` | the program in the kernel that brings a datagram to its owner's socket |
 //! | `xdp` | the engine over AF_XDP: past the kernel's stack |
 //! | `backend` | a worker's socket to the backend that RELAY messages are passed to |
@@ -20,6 +22,7 @@
 // prefetch instructions. What leaves this module is safe.
 #![allow(unsafe_code)]
 
+use crate::gate::Gate;
 use redpkt_proto::Path;
 use std::time::Duration;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
@@ -30,6 +33,7 @@ pub mod affinity;
 pub(crate) mod allocation;
 pub mod backend;
 pub mod bind;
+mod classic;
 pub mod client;
 mod control;
 pub mod handover;
@@ -40,6 +44,7 @@ mod memory;
 pub mod mmsg;
 mod outbox;
 pub mod prefetch;
+mod shedding;
 pub mod steering;
 mod syscall;
 #[cfg(test)]
@@ -116,6 +121,10 @@ pub trait Engine {
 
     /// What happened since the engine was made.
     fn counters(&self) -> Counters;
+
+    /// Which datagrams are worked on from now on. Those that need not even be told otherwise may be dropped by the
+    /// kernel, where that is cheapest, and are counted under [`Counters::shed`].
+    fn set_gate(&mut self, gate: &Gate);
 }
 
 /// What an engine did, and what it dropped by reason; all since it was made.
@@ -133,6 +142,9 @@ pub struct Counters {
     /// Lost before they came to us, because the socket's receive buffer was full. What was lost after
     /// the newest datagram received shows with the next one.
     pub rxq_overflow: u64,
+    /// Dropped in the kernel because there is no time for them, see [`Engine::set_gate`]. At a socket what its
+    /// receive buffer could not hold meanwhile is among them: the kernel counts both in one.
+    pub shed: u64,
     /// Not sent: the kernel refused this datagram, or its path names no end of this engine.
     pub send_error: u64,
     /// Not sent: the send buffer stayed full for [`bind::SEND_TIMEOUT`].

@@ -6,8 +6,9 @@
 //! sender that uses GSO it runs once for a whole run of datagrams: steering spares work, and the owner is
 //! checked all the same.
 
+use super::classic::{fold_user, mix, statement};
 use nix::sys::socket::{setsockopt, sockopt::AttachReusePortCbpf};
-use redpkt_proto::steer::{HASH_SHIFT, Layout, MIX, Mix, WORD_MULTIPLIER};
+use redpkt_proto::steer::{HASH_SHIFT, Layout};
 use socket2::Socket;
 use std::fmt;
 
@@ -43,23 +44,8 @@ impl fmt::Display for Steering {
 /// When a number of the layout is 0, which a checked configuration excludes.
 pub fn program(layout: &Layout) -> Vec<libc::sock_filter> {
     assert!(layout.sets.is_power_of_two() && layout.groups > 0 && layout.workers > 0, "{layout:?}");
-    let mut code = vec![
-        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 4),
-        statement(libc::BPF_ALU | libc::BPF_MUL | libc::BPF_K, WORD_MULTIPLIER),
-        statement(libc::BPF_MISC | libc::BPF_TAX, 0),
-        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0),
-        statement(libc::BPF_ALU | libc::BPF_ADD | libc::BPF_X, 0),
-    ];
-    for step in MIX {
-        match step {
-            Mix::XorShiftRight(n) => code.extend([
-                statement(libc::BPF_MISC | libc::BPF_TAX, 0),
-                statement(libc::BPF_ALU | libc::BPF_RSH | libc::BPF_K, n),
-                statement(libc::BPF_ALU | libc::BPF_XOR | libc::BPF_X, 0),
-            ]),
-            Mix::Multiply(k) => code.push(statement(libc::BPF_ALU | libc::BPF_MUL | libc::BPF_K, k)),
-        }
-    }
+    let mut code = fold_user(0).to_vec();
+    code.extend(mix());
     code.extend([
         statement(libc::BPF_ALU | libc::BPF_RSH | libc::BPF_K, HASH_SHIFT),
         statement(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, layout.sets - 1),
@@ -77,44 +63,11 @@ pub(super) fn attach(socket: &Socket, layout: &Layout) -> nix::Result<()> {
     setsockopt(socket, AttachReusePortCbpf, &program)
 }
 
-fn statement(code: u32, k: u32) -> libc::sock_filter {
-    libc::sock_filter { code: code as u16, jt: 0, jf: 0, k }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::classic::run;
     use super::*;
     use proptest::prelude::*;
-
-    /// As much of classic BPF as the program uses, after the kernel's Documentation/networking/filter.rst.
-    fn run(code: &[libc::sock_filter], datagram: &[u8]) -> u32 {
-        let (mut a, mut x) = (0u32, 0u32);
-        for instruction in code {
-            let (op, k) = (u32::from(instruction.code), instruction.k);
-            let operand = if op & libc::BPF_X == 0 { k } else { x };
-            match op & 0x07 {
-                libc::BPF_LD => {
-                    assert_eq!(op, libc::BPF_LD | libc::BPF_W | libc::BPF_ABS);
-                    let at = k as usize;
-                    let Some(word) = datagram.get(at..at + 4) else { return 0 };
-                    a = u32::from_be_bytes(word.try_into().unwrap());
-                }
-                libc::BPF_ALU => match op & 0xf0 {
-                    libc::BPF_ADD => a = a.wrapping_add(operand),
-                    libc::BPF_MUL => a = a.wrapping_mul(operand),
-                    libc::BPF_RSH => a >>= operand,
-                    libc::BPF_AND => a &= operand,
-                    libc::BPF_XOR => a ^= operand,
-                    libc::BPF_MOD => a %= operand,
-                    other => panic!("unknown operation {other:#x}"),
-                },
-                libc::BPF_MISC => x = a,
-                libc::BPF_RET => return a,
-                other => panic!("unknown class {other:#x}"),
-            }
-        }
-        panic!("the program does not return")
-    }
 
     proptest! {
         #[test]
@@ -127,7 +80,7 @@ mod tests {
             let sets = 1 << set_bits;
             let groups = groups.min(sets);
             let layout = Layout { sets, groups, workers: workers.min(groups) };
-            prop_assert_eq!(run(&program(&layout), &user.to_le_bytes()), layout.worker_of_user(user));
+            prop_assert_eq!(run(&program(&layout), &user.to_le_bytes(), 0), layout.worker_of_user(user));
         }
     }
 
@@ -135,7 +88,7 @@ mod tests {
     fn a_datagram_too_short_to_name_a_user_goes_to_worker_0() {
         let layout = Layout { sets: 64, groups: 4, workers: 4 };
         for len in 0..8 {
-            assert_eq!(run(&program(&layout), &[0xa5; 8][..len]), 0, "{len} bytes");
+            assert_eq!(run(&program(&layout), &[0xa5; 8][..len], 0), 0, "{len} bytes");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One worker's core: the way of a batch through it.
 
-use super::admission::{self, Class, Seen, Service};
+use super::admission::{self, Seen, Service};
 use super::book::Book;
 use super::config::Config;
 use super::counters::{Counters, Drop};
@@ -18,6 +18,7 @@ use super::relay::Relay;
 use super::requests::Sending;
 use super::sessions::{Sessions, SlotId};
 use super::settle::Done;
+use crate::gate::Class;
 use crate::ledger::{Kind, Ledger, Row};
 use arrayvec::ArrayVec;
 use rand::Rng as _;
@@ -177,6 +178,10 @@ const SWEEPS_PER_IDLE_TIME: u64 = 4;
 /// Sweeps are not closer together: finding out that nothing is due should not cost every batch a division.
 const SWEEP_EVERY_NS: u64 = 1_000_000;
 
+/// How often rows are handed on to be committed when that is not done at once: answers about money take so much longer,
+/// and a commit serves more of them.
+const FLUSH_EVERY_NS: u64 = 20_000_000;
+
 /// Slots that one tick sweeps at the most.
 const SWEEP_SLOTS_MAX: u64 = 4_096;
 
@@ -218,6 +223,7 @@ pub struct Core<L> {
     pub(super) guards: Vec<Guard>,
     pub(super) panicked: ArrayVec<Panicked, PANICS_MAX>,
     swept_ns: u64,
+    flushed_ns: u64,
     found: Vec<Found>,
 }
 
@@ -268,8 +274,9 @@ impl<L: Ledger> Core<L> {
             recounted_ns: now.mono_ns,
             load_level: 0,
             service: Service::FULL,
-            seen: Seen::new(),
+            seen: Seen::default(),
             swept_ns: now.mono_ns,
+            flushed_ns: now.mono_ns,
             found: Vec::with_capacity(64),
             keys,
             config,
@@ -303,9 +310,8 @@ impl<L: Ledger> Core<L> {
         found: &mut Vec<Found>,
         hardware: impl Hardware,
     ) {
-        let hour = (now.wall_s() / 3_600) as u32;
         for job in jobs.iter_mut() {
-            let what = self.check_headers(now, hour, job);
+            let what = self.check_headers(now, job);
             if let Found::Session { set, user } = what {
                 hardware.prefetch(self.sessions.index_entry(set, user));
             }
@@ -332,7 +338,10 @@ impl<L: Ledger> Core<L> {
         let more = self.settle(now, &mut send) | more;
         let more = self.guarded(|core| core.push_due(now, &mut send)) | more;
         self.guarded(|core| core.expire_questions(now, &mut send));
-        self.groups.iter_mut().for_each(|group| group.ledger.flush());
+        if self.service.prompt || now.mono_ns.saturating_sub(self.flushed_ns) >= FLUSH_EVERY_NS {
+            self.flushed_ns = now.mono_ns;
+            self.groups.iter_mut().for_each(|group| group.ledger.flush());
+        }
         more | due
     }
 
@@ -469,8 +478,16 @@ impl<L: Ledger> Core<L> {
         self.sessions.memory()
     }
 
+    /// A number that nobody can foretell.
+    pub fn random(&mut self) -> u32 {
+        self.rng.next_u32()
+    }
+
     /// What is to be done and left from now on.
     pub fn set_service(&mut self, service: Service) {
+        if service.mints != self.service.mints {
+            self.begin_paces_anew();
+        }
         self.service = service;
     }
 
@@ -479,14 +496,14 @@ impl<L: Ledger> Core<L> {
         self.service
     }
 
-    /// Datagrams by priority since they were last cleared.
+    /// Datagrams by class since they were last cleared.
     pub fn seen(&mut self) -> &mut Seen {
         &mut self.seen
     }
 
     /// Version, direction and user of all frames, and the op of a handshake, which comes alone. What the load does not
     /// leave room for ends here: neither its session nor its key is looked at.
-    fn check_headers(&mut self, now: Now, hour: u32, job: &mut Job<'_>) -> Found {
+    fn check_headers(&mut self, now: Now, job: &mut Job<'_>) -> Found {
         job.replies = 0;
         self.counters.frames_in += job.frames.len() as u64;
         let first = job.frames[0].header;
@@ -500,11 +517,10 @@ impl<L: Ledger> Core<L> {
         if class == Class::Join && !self.admits_handshake(now, &job.path) {
             return Found::Done;
         }
-        let priority = admission::priority(class, user, hour);
-        self.seen.note(priority);
-        if !self.service.admits(class, priority) {
+        if !self.service.gate.admits(class, user) {
             return self.shed(now, job, class);
         }
+        self.seen.admit(class);
         let set = self.position_of_set[self.config.layout.set_of(user) as usize];
         assert_ne!(set, NOT_OWN, "a datagram is handed to the worker that owns its user");
         match Op::from_wire(first.op) {
@@ -513,11 +529,14 @@ impl<L: Ledger> Core<L> {
         }
     }
 
-    /// A datagram that there is no time for now.
+    /// A datagram that there is no time for now: answered so, or dropped where that were too many answers.
     #[cold]
     fn shed(&mut self, now: Now, job: &mut Job<'_>, class: Class) -> Found {
         self.counters.drop(Drop::Shed);
         self.counters.shed[class as usize] += 1;
+        if !self.seen.refuse(class, self.service.told_max) {
+            return Found::Done;
+        }
         let code = if class == Class::Join { RefusalCode::Busy } else { RefusalCode::Load };
         let retry_after_ms = admission::retry_after_ms(job.frames[0].header.user.get(), now);
         refuse(job, Op::Error, code as u8, retry_after_ms);

@@ -151,8 +151,8 @@ pub struct Counters {
     pub prefix_sessions: u64,
     /// What became of RELAYs.
     pub relay: super::relay::RelayCounters,
-    /// Refused unread, by [`Class`](super::admission::Class).
-    pub shed: [u64; super::admission::CLASSES],
+    /// Refused unread, by [`Class`](crate::gate::Class).
+    pub shed: [u64; crate::gate::CLASSES],
     /// By [`Drop`].
     pub drops: [u64; Drop::ALL.len()],
 }

@@ -1,12 +1,13 @@
 //! HELLO and JOIN: from a ticket to a session, without keeping anything for an address that is not proved.
 
-use super::admission::{self, CUT_MAX};
+use super::admission;
 use super::core::{Core, Job, refuse};
 use super::counters::Drop;
 use super::fault::{self, Fault};
 use super::mask::MASKED_RETRY_AFTER_MS;
 use super::prefixes::Limited;
 use super::sessions::SlotId;
+use crate::gate::{ALL, Class};
 use crate::ledger::Ledger;
 use redpkt_proto::body::{Challenge, Hello, Join, RefusalCode, TicketFields, Welcome};
 use redpkt_proto::cookie::Purpose;
@@ -35,8 +36,8 @@ impl<L: Ledger> Core<L> {
     /// Whether the budget of its prefix lets a handshake datagram be looked at. One that is not is not answered: its
     /// source is not proved, and an answer costs as much as the flood has cost.
     pub(super) fn admits_handshake(&mut self, now: Now, path: &Path) -> bool {
-        let is_overloaded = self.service.cut < CUT_MAX;
-        let is_admitted = self.handshake_rate.admits_unproved(now, path, is_overloaded);
+        let are_shed = self.service.gate.limits[Class::Join as usize] != ALL;
+        let is_admitted = self.handshake_rate.admits_unproved(now, path, are_shed);
         if !is_admitted {
             self.counters.drop(Drop::Prefix);
             self.counters.prefix_unread += 1;

@@ -23,6 +23,9 @@ const RECIPIENTS_PER_TICK: usize = 256;
 /// Slots that are looked at for each recipient before the packet is given up.
 const DRAWS_PER_RECIPIENT: u32 = 64;
 
+/// How many times slower packets are made when fewer are to be made.
+const SLOWER: u64 = 4;
+
 /// A house packet whose recipients are not all invited yet.
 pub(super) struct Inviting {
     send: Row,
@@ -48,13 +51,9 @@ impl<L: Ledger> Core<L> {
     /// Makes the packets that are due in this worker's SETs; whether more are due than one tick makes.
     pub(super) fn mint_due(&mut self, now: Now) -> bool {
         let mut more = false;
+        // Fewer are made when the orders' clock goes slower.
+        let pace = if self.service.mints { now } else { Now { mono_ns: now.mono_ns / SLOWER, ..now } };
         for group in 0..self.groups.len() {
-            if !self.service.mints {
-                // The pace begins anew, as after a pause: what was not made meanwhile does not come in a burst.
-                let book = &mut self.groups[group].book;
-                (0..book.orders().len()).for_each(|order| book.order_mut(order).hold());
-                continue;
-            }
             if self.groups[group].has_failed {
                 continue;
             }
@@ -64,7 +63,7 @@ impl<L: Ledger> Core<L> {
             }
             let mut steps = STEPS_PER_TICK;
             for order in 0..self.groups[group].book.orders().len() {
-                let due = self.groups[group].book.order_mut(order).due(now, steps);
+                let due = self.groups[group].book.order_mut(order).due(pace, steps);
                 let (rows, promises) = rows_and_promises(self.groups[group].book.orders()[order].order.what);
                 for packet in due {
                     // The journal is behind: what is due is made when there is room again.
@@ -86,6 +85,13 @@ impl<L: Ledger> Core<L> {
             more |= steps == 0;
         }
         more
+    }
+
+    /// Has the pace of all orders begin anew: what was not made so far does not come in a burst.
+    pub(super) fn begin_paces_anew(&mut self) {
+        for group in &mut self.groups {
+            (0..group.book.orders().len()).for_each(|order| group.book.order_mut(order).hold());
+        }
     }
 
     /// Makes one packet of an order, if its SET is one of the group's.

@@ -1,17 +1,23 @@
-//! How much of what comes is worked on: moves the cut so that datagrams do not wait for long.
+//! How much of what comes is worked on: moves the gate so that datagrams do not wait for long.
 
-use crate::set::admission::{CUT_MAX, PARTS, Seen};
+use crate::gate::{ALL, CLASSES, Gate, Share};
+use crate::set::admission::Seen;
+use redpkt_proto::Now;
+use redpkt_proto::steer::mix;
 
 /// Queueing time at which fewer are let in, in ns. WeChat's services take 20 ms on average for overload; here a
 /// datagram is worked on in 0.1 µs, and 5 ms are a queue of thousands.
 pub const TARGET_NS: u64 = 5_000_000;
 
+/// A queue that stands for less is none.
+const SHORT_NS: u64 = 1_000_000;
+
 /// How often it is decided. Within it the shortest wait counts: a queue that stands is overload, and one that a pause
 /// of the thread has filled and that is then worked off is none (after CoDel, RFC 8289 §3, whose interval is 100 ms).
 const WINDOW_NS: u64 = 20_000_000;
 
-/// Datagrams that a decision needs.
-const SEEN_MIN: u64 = 64;
+/// Datagrams in a window that a decision needs, and that are let in whatever happens.
+const SEEN_MIN: f64 = 64.0;
 
 /// Windows in which a queue that stands is to be worked off.
 const WORKED_OFF_IN: f64 = 4.0;
@@ -19,30 +25,67 @@ const WORKED_OFF_IN: f64 = 4.0;
 /// How much less at the most.
 const LESS_MAX: f64 = 0.5;
 
-/// How much more is let in when no queue stands.
-const MORE: f64 = 0.03;
+/// How much more is let in when no queue stands: near what was once too much, and far below it.
+const MORE_NEAR: f64 = 0.03;
+const MORE_FAR: f64 = 0.25;
 
-/// Never cut below: opens are not refused unread.
-const CUT_MIN: u16 = PARTS as u16;
+/// From which part of what was once too much on it is near.
+const NEAR: f64 = 0.9;
 
-/// The cut of one worker.
-#[derive(Clone, Copy, Debug)]
+/// The part of what was once too much that it still is after another time: it may have been a bad moment.
+const FADES: f64 = 0.95;
+
+/// What is kept for each class of what can be done, so that no class takes another's: what a class does not need goes
+/// to the others in the order of their value.
+const KEPT: [f64; CLASSES] = [0.5, 0.2, 0.15, 0.05, 0.01];
+
+/// Weight of a window in which less came: a lull is no end.
+const LESS_WEIGHT: f64 = 1.0 / 8.0;
+
+/// Refusals that are answered, as a part of what is worked on, and at least in a window. The rest are dropped: an
+/// answer costs the network as much as one that helps.
+const TOLD: f64 = 0.05;
+const TOLD_MIN: f64 = 16.0;
+
+/// The gate of one worker. All its numbers are datagrams in a window.
+#[derive(Clone, Debug)]
 pub struct Admission {
-    cut: u16,
-    /// What may be let in in a window, beyond which the cut does not rise; kept between windows because a cut is
-    /// coarse.
+    gate: Gate,
+    told_max: u32,
+    /// How much may be let in.
     allowed: f64,
+    /// What was let in when it was too much.
+    too_much: f64,
+    /// What came of each class, with what was refused.
+    came: [f64; CLASSES],
+    /// What the salts of all hours are made of.
+    secret: u32,
     since_ns: u64,
     /// The shortest wait of this window.
     waited_ns: u64,
-    /// That of the last.
+    /// That of the last, and of the one before.
     standing_ns: u64,
+    stood_ns: u64,
+    /// What the kernel had dropped at its end.
+    dropped: u64,
 }
 
 impl Admission {
     /// Lets everything in.
-    pub fn new(now_ns: u64) -> Admission {
-        Admission { cut: CUT_MAX, allowed: 0.0, since_ns: now_ns, waited_ns: u64::MAX, standing_ns: 0 }
+    pub fn new(now_ns: u64, secret: u32) -> Admission {
+        Admission {
+            gate: Gate::OPEN,
+            told_max: u32::MAX,
+            allowed: f64::INFINITY,
+            too_much: 0.0,
+            came: [0.0; CLASSES],
+            secret,
+            since_ns: now_ns,
+            waited_ns: u64::MAX,
+            standing_ns: 0,
+            stood_ns: 0,
+            dropped: 0,
+        }
     }
 
     /// How long datagrams waited in the last window at the least, in ns: the queue that stands.
@@ -50,135 +93,273 @@ impl Admission {
         self.standing_ns
     }
 
-    /// Notes one turn of the worker's loop: how long the first datagram had waited, 0 if there was none. The cut,
-    /// decided anew where a window is over.
-    pub fn turn(&mut self, now_ns: u64, waited_ns: u64, seen: &mut Seen) -> u16 {
+    /// The gate as it was decided last.
+    pub fn gate(&self) -> Gate {
+        self.gate
+    }
+
+    /// How many refusals are answered until the next decision.
+    pub fn told_max(&self) -> u32 {
+        self.told_max
+    }
+
+    /// Notes one turn of the worker's loop: how long the first datagram had waited, 0 if there was none. Whether a window
+    /// is over, so that it is to be decided anew.
+    pub fn turn(&mut self, now: Now, waited_ns: u64) -> bool {
         self.waited_ns = self.waited_ns.min(waited_ns);
-        let window_ns = now_ns.saturating_sub(self.since_ns);
-        if window_ns >= WINDOW_NS {
-            let before_ns = std::mem::replace(&mut self.standing_ns, self.waited_ns);
-            self.decide(seen, before_ns);
-            seen.clear();
-            (self.since_ns, self.waited_ns) = (now_ns, u64::MAX);
+        let is_over = now.mono_ns.saturating_sub(self.since_ns) >= WINDOW_NS;
+        if is_over {
+            self.stood_ns = std::mem::replace(&mut self.standing_ns, self.waited_ns);
+            self.waited_ns = u64::MAX;
         }
-        self.cut
+        is_over
+    }
+
+    /// Decides anew by what was seen in the window that is over and by what the kernel has dropped since the start.
+    /// Classes that are `off` are not let in whatever there is room for.
+    pub fn decide(&mut self, now: Now, seen: Seen, dropped: u64, off: [bool; CLASSES]) {
+        let window_ns = now.mono_ns.saturating_sub(std::mem::replace(&mut self.since_ns, now.mono_ns));
+        let windows = window_ns as f64 / WINDOW_NS as f64;
+        let dropped = (dropped - std::mem::replace(&mut self.dropped, dropped)) as f64;
+        let admitted = seen.admitted.iter().sum::<u64>() as f64 / windows;
+        // What was dropped unseen was of the classes that were refused.
+        let refused = seen.refused.iter().sum::<u64>() as f64;
+        let each = if refused > 0.0 { 1.0 + dropped / refused } else { 1.0 };
+        for (class, came) in self.came.iter_mut().enumerate() {
+            let now = (seen.admitted[class] as f64 + seen.refused[class] as f64 * each) / windows;
+            *came = if now > *came { now } else { *came + (now - *came) * LESS_WEIGHT };
+        }
+        self.allow(admitted);
+        self.share_out(off);
+        // Another part of the users is first in every hour.
+        let hour = (now.wall_s() / 3_600) as u32;
+        self.gate.salt = mix(self.secret ^ hour);
     }
 
     /// The queue grows by what comes beyond what can be done: so much less is let in, and a little less still, by which
-    /// the queue that stands is worked off.
-    fn decide(&mut self, seen: &Seen, before_ns: u64) {
-        let (admitted, all) = (seen.below(self.cut), seen.below(CUT_MAX));
-        let is_standing = self.standing_ns > TARGET_NS;
-        if is_standing && all >= SEEN_MIN {
-            let grown = self.standing_ns as f64 - before_ns as f64;
-            let over = (self.standing_ns - TARGET_NS) as f64 / WORKED_OFF_IN;
-            let less = ((grown + over) / WINDOW_NS as f64).clamp(0.0, LESS_MAX);
-            self.allowed = admitted as f64 * (1.0 - less);
-        } else if self.cut < CUT_MAX {
-            // From what was let in, or from what might have been if it was less than that.
-            self.allowed = (self.allowed.max(admitted as f64) * (1.0 + MORE)).max(SEEN_MIN as f64);
-        } else {
+    /// the queue that stands is worked off. A short one is as it should be.
+    fn allow(&mut self, admitted: f64) {
+        if self.standing_ns <= SHORT_NS || admitted < SEEN_MIN {
+            let more = if self.allowed < NEAR * self.too_much { MORE_FAR } else { MORE_NEAR };
+            self.allowed = (self.allowed * (1.0 + more)).max(SEEN_MIN);
             return;
         }
-        self.cut = seen.cut_for(self.allowed as u64, CUT_MIN);
-        if self.cut == CUT_MAX {
-            self.allowed = 0.0;
+        if self.standing_ns > TARGET_NS {
+            let grown = self.standing_ns as f64 - self.stood_ns as f64;
+            let over = (self.standing_ns - TARGET_NS) as f64 / WORKED_OFF_IN;
+            let less = ((grown + over) / WINDOW_NS as f64).clamp(0.0, LESS_MAX);
+            self.allowed = (admitted * (1.0 - less)).max(SEEN_MIN);
+        } else if self.allowed.is_finite() {
+            self.allowed = self.allowed.min(admitted);
         }
+        self.too_much = admitted.max(self.too_much * FADES);
     }
+
+    /// To each class what is kept for it, as far as it needs that, and the rest in order of value.
+    fn share_out(&mut self, off: [bool; CLASSES]) {
+        let wanted: [f64; CLASSES] =
+            std::array::from_fn(|class| if off[class] { 0.0 } else { self.came[class] });
+        if wanted.iter().sum::<f64>() <= self.allowed {
+            (self.allowed, self.too_much) = (f64::INFINITY, 0.0);
+        }
+        let mut rest = self.allowed;
+        let mut given: [f64; CLASSES] = std::array::from_fn(|class| {
+            let kept = wanted[class].min(KEPT[class] * self.allowed);
+            rest -= kept;
+            kept
+        });
+        for (given, wanted) in given.iter_mut().zip(wanted) {
+            let more = (wanted - *given).min(rest);
+            *given += more;
+            rest -= more;
+        }
+        self.gate.limits = std::array::from_fn(|class| match off[class] {
+            true => 0,
+            false => share(given[class], wanted[class]),
+        });
+        let refused = self.came.iter().sum::<f64>() - given.iter().sum::<f64>();
+        let told_max = TOLD_MIN.max(TOLD * given.iter().sum::<f64>());
+        self.gate.told = share(told_max, refused).max(1);
+        self.told_max = told_max as u32;
+    }
+}
+
+/// `part` of `whole`; the whole if that is as much.
+fn share(part: f64, whole: f64) -> Share {
+    // A float of 2³² or more becomes the greatest integer, which is the whole.
+    if part >= whole { ALL } else { (part / whole * (f64::from(ALL) + 1.0)) as Share }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::set::admission::{Class, priority};
+    use crate::gate::Class;
+    use std::collections::VecDeque;
 
-    /// A server that works off `capacity` datagrams a ms, one refused costing a quarter of one served, fed with
-    /// `offered` a ms in a queue that holds 20,000. What it serves of each class, a ms, over the last half.
-    fn simulate(capacity: f64, offered: &[(Class, u32)], ms: u64) -> (Vec<f64>, f64) {
-        let mut admission = Admission::new(0);
-        let (mut seen, mut queue) = (Seen::new(), std::collections::VecDeque::new());
-        let (mut served, mut worst_ms, mut user) = (vec![0.0; Class::ALL.len()], 0.0f64, 0u64);
-        let mut budget = 0.0;
+    const NOTHING_OFF: [bool; CLASSES] = [false; CLASSES];
+
+    fn at_ms(ms: u64) -> Now {
+        Now { mono_ns: ms * 1_000_000, wall_ms: 1_700_000_000_000 + ms }
+    }
+
+    /// What a simulation came to, over its last three quarters.
+    struct Came {
+        /// Served of each class, a ms.
+        served: [f64; CLASSES],
+        /// 99% of what was served had waited for less, in ms.
+        p99_ms: u64,
+    }
+
+    /// A server that can serve `capacity` datagrams a ms, where one refused costs 0.9 of that if it is answered and
+    /// 0.4 if not, behind a queue that holds `queue_max`. What the kernel drops costs nothing.
+    fn simulate(capacity: f64, queue_max: usize, offered: &[(Class, u32)], ms: u64) -> Came {
+        let mut admission = Admission::new(0, 7);
+        let (mut seen, mut queue) = (Seen::default(), VecDeque::new());
+        let (mut served, mut waits, mut user) = ([0.0; CLASSES], Vec::new(), 0u64);
+        let (mut budget, mut random, mut dropped) = (0.0, 1u32, 0);
         for now in 0..ms {
             for (class, count) in offered {
                 for _ in 0..*count {
                     user += 1;
-                    if queue.len() < 20_000 {
+                    random = mix(random.wrapping_add(0x9e37_79b9));
+                    let gate = admission.gate();
+                    let comes =
+                        !gate.sheds_in_kernel() || gate.admits(*class, user % 10_000) || random < gate.told;
+                    if comes && queue.len() < queue_max {
                         queue.push_back((*class, user % 10_000, now));
+                    } else if gate.sheds_in_kernel() {
+                        dropped += 1;
                     }
                 }
             }
             budget += capacity;
             let waited_ms = queue.front().map_or(0, |(_, _, since)| now - since);
-            let mut cut = admission.turn(now * 1_000_000, waited_ms * 1_000_000, &mut seen);
+            if admission.turn(at_ms(now), waited_ms * 1_000_000) {
+                admission.decide(at_ms(now), std::mem::take(&mut seen), dropped, NOTHING_OFF);
+            }
+            let gate = admission.gate();
             while budget >= 1.0 {
                 let Some((class, user, since)) = queue.pop_front() else { break };
-                let at = priority(class, user, 0);
-                seen.note(at);
-                if at < cut {
+                if gate.admits(class, user) {
+                    seen.admit(class);
                     budget -= 1.0;
-                    if now > ms / 2 {
-                        served[class as usize] += 2.0 / ms as f64;
-                        worst_ms = worst_ms.max((now - since) as f64);
+                    if now > ms / 4 {
+                        served[class as usize] += 4.0 / 3.0 / ms as f64;
+                        waits.push(now - since);
                     }
                 } else {
-                    budget -= 0.25;
+                    budget -= if seen.refuse(class, admission.told_max()) { 0.9 } else { 0.4 };
                 }
-                cut = admission.cut;
             }
             budget = budget.min(capacity);
         }
-        (served, worst_ms)
+        waits.sort_unstable();
+        Came { served, p99_ms: waits[waits.len() * 99 / 100] }
     }
 
     #[test]
     fn below_its_capacity_everything_is_served() {
-        let (served, _) = simulate(100.0, &[(Class::Shake, 80), (Class::Read, 5)], 2_000);
+        let Came { served, .. } = simulate(100.0, 5_000, &[(Class::Shake, 80), (Class::Read, 5)], 2_000);
         assert!((served[Class::Shake as usize] - 80.0).abs() < 1.0, "{served:?}");
         assert!((served[Class::Read as usize] - 5.0).abs() < 0.2, "{served:?}");
     }
 
-    /// Expect: at twice the capacity shakes are cut and opens are not, what is served waits for 20 ms at the most, and
-    /// most of what refusing leaves of the capacity is used.
+    /// Expect: from a little above the capacity to 40 times of it, on a slow server and on a fast one, opens are all
+    /// served, shakes get 90% of what remains of the capacity, and what is served has not waited for long.
     #[test]
-    fn above_it_the_least_valuable_is_refused_and_the_queue_stays_short() {
-        let (served, worst_ms) =
-            simulate(100.0, &[(Class::Open, 20), (Class::Shake, 160), (Class::Read, 20)], 4_000);
-        let [open, _, shake, _, read] = served[..] else { panic!() };
-        // None is refused; what still waits at the end is not counted.
-        assert!(open > 19.2, "{served:?}");
-        assert!(read < 0.5, "{served:?}");
-        // 20 + s + (180 - s) / 4 = 100 where reads and s shakes are refused or served.
-        assert!(shake > 42.0, "{served:?}");
-        assert!(worst_ms <= 20.0, "{worst_ms}");
+    fn above_it_what_is_worth_most_is_served_at_once_and_the_capacity_is_used() {
+        for capacity in [20, 200] {
+            for tenths in [12, 20, 40, 80, 400] {
+                let opens = capacity / 20;
+                let shakes = capacity * tenths / 10;
+                let offered = [(Class::Open, opens), (Class::Shake, shakes), (Class::Read, opens)];
+                let came = simulate(capacity.into(), 5_000, &offered, 4_000);
+                let Came { served, p99_ms } = came;
+                let what = format!("{shakes} of {capacity}: {served:?}, {p99_ms} ms");
+                assert!(served[Class::Open as usize] > 0.99 * f64::from(opens), "{what}");
+                assert!(served[Class::Shake as usize] > 0.9 * f64::from(capacity - opens), "{what}");
+                assert!(p99_ms <= 20, "{what}");
+            }
+        }
     }
 
-    /// Expect: pauses of the thread of 30 ms, after each of which the queue is worked off, cut nothing.
+    /// Expect: of datagrams that say they are opens, which anyone can send, no flood takes what is kept for shakes.
+    #[test]
+    fn no_class_takes_what_is_kept_for_another() {
+        let came =
+            simulate(100.0, 5_000, &[(Class::Open, 1_000), (Class::Shake, 100), (Class::Join, 50)], 4_000);
+        let Came { served, .. } = came;
+        assert!(served[Class::Shake as usize] > 0.6 * 15.0, "{served:?}");
+        assert!(served[Class::Join as usize] > 0.6 * 5.0, "{served:?}");
+        assert!(served[Class::Open as usize] > 65.0, "{served:?}");
+    }
+
+    /// One window of 20 ms, in which the shortest wait was this.
+    fn window(admission: &mut Admission, nth: u64, waited_ns: u64, seen: Seen, off: [bool; CLASSES]) -> Gate {
+        assert!(admission.turn(at_ms(nth * 20), waited_ns));
+        admission.decide(at_ms(nth * 20), seen, 0, off);
+        admission.gate()
+    }
+
+    #[test]
+    fn a_class_that_is_off_is_let_in_never_and_is_told_so() {
+        let mut admission = Admission::new(0, 7);
+        let seen = |joins| {
+            let refused = Class::ALL.map(|class| u64::from(class == Class::Join) * joins);
+            Seen { refused, ..Seen::default() }
+        };
+        let off = Class::ALL.map(|class| class == Class::Join);
+        let gate = window(&mut admission, 1, 0, seen(10), off);
+        assert!(!gate.admits(Class::Join, 5) && gate.admits(Class::Read, 5));
+        assert!(!gate.sheds_in_kernel(), "a few are all told");
+        assert!(window(&mut admission, 2, 0, seen(1_000), off).sheds_in_kernel(), "of many most are dropped");
+        assert_eq!(window(&mut admission, 3, 0, seen(0), NOTHING_OFF).limits, Gate::OPEN.limits);
+    }
+
+    /// Expect: pauses of the thread of 30 ms, after each of which the queue is worked off, refuse nobody.
     #[test]
     fn a_pause_of_the_thread_is_no_overload() {
-        let mut admission = Admission::new(0);
-        let mut seen = Seen::new();
-        let mut now_ns = 0;
+        let mut admission = Admission::new(0, 7);
+        let (mut seen, mut now_ms) = (Seen::default(), 0);
         for turn in 0..2_000 {
             let paused = turn % 20 == 19;
-            now_ns += if paused { 30_000_000 } else { 1_000_000 };
-            (0..50).for_each(|user| seen.note(priority(Class::Shake, user, 0)));
+            now_ms += if paused { 30 } else { 1 };
+            (0..50).for_each(|_| seen.admit(Class::Shake));
             let waited_ns = if paused { 30_000_000 } else { 100_000 };
-            assert_eq!(admission.turn(now_ns, waited_ns, &mut seen), CUT_MAX);
+            if admission.turn(at_ms(now_ms), waited_ns) {
+                admission.decide(at_ms(now_ms), std::mem::take(&mut seen), 0, NOTHING_OFF);
+            }
+            assert_eq!(admission.gate().limits, Gate::OPEN.limits);
         }
+    }
+
+    /// Expect: the same users are first for an hour, and others in the next.
+    #[test]
+    fn another_part_of_the_users_is_first_in_every_hour() {
+        let mut admission = Admission::new(0, 7);
+        let mut salt = |wall_ms: u64| {
+            admission.decide(Now { mono_ns: wall_ms * 1_000_000, wall_ms }, Seen::default(), 0, NOTHING_OFF);
+            admission.gate().salt
+        };
+        let first = salt(3_600_000);
+        assert_eq!(salt(7_199_000), first);
+        assert_ne!(salt(7_201_000), first);
     }
 
     #[test]
     fn it_recovers_within_two_seconds_of_the_loads_end() {
-        let mut admission = Admission::new(0);
-        let mut seen = Seen::new();
-        let mut window = |admission: &mut Admission, nth: u64, waited_ns| {
-            (0..1_000).for_each(|user| seen.note(priority(Class::Shake, user, 0)));
-            admission.turn(nth * WINDOW_NS, waited_ns, &mut seen)
+        let mut admission = Admission::new(0, 7);
+        let mut limits = |nth: u64, waited_ns| {
+            let mut seen = Seen::default();
+            (0..1_000).for_each(|user| match admission.gate().admits(Class::Shake, user) {
+                true => seen.admit(Class::Shake),
+                false => _ = seen.refuse(Class::Shake, u32::MAX),
+            });
+            window(&mut admission, nth, waited_ns, seen, NOTHING_OFF).limits
         };
-        (1..100).for_each(|nth| _ = window(&mut admission, nth, 10 * TARGET_NS));
-        assert_eq!(admission.cut, Class::Shake as u16 * PARTS as u16, "everything that can be cut is");
-        let back = (100..).find(|nth| window(&mut admission, *nth, 0) == CUT_MAX).unwrap();
+        let last = (1..100).map(|nth| limits(nth, 10 * TARGET_NS)).last().unwrap();
+        assert!(last[Class::Shake as usize] < ALL / 8, "next to nobody is let in");
+        let back = (100..).find(|nth| limits(*nth, 0) == Gate::OPEN.limits).unwrap();
         assert!(back < 200, "{} ms", (back - 100) * WINDOW_NS / 1_000_000);
     }
 }

@@ -218,6 +218,7 @@ where
         let now = clock.now();
         let mut core = new_core(now);
         net::advise_huge_pages(core.session_memory());
+        let secret = core.random();
         let failed = pinned.is_err();
         if ready.send(pinned).is_err() || failed {
             return;
@@ -236,7 +237,7 @@ where
             done: its_done,
             groups: its_groups,
             load: Load::default(),
-            admission: Admission::new(now.mono_ns),
+            admission: Admission::new(now.mono_ns, secret),
             plan: options.plan,
             backend: options.backend,
             standing: Standing::default(),
@@ -376,9 +377,15 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
 
     /// How much is let in, and what is given up.
     fn follow_load(&mut self, now: Now) {
-        let cut = self.admission.turn(now.mono_ns, self.load.last_ns(), self.core.seen());
+        if !self.admission.turn(now, self.load.last_ns()) {
+            return;
+        }
         self.standing.follow(&self.plan, now.mono_ns, self.admission.standing_ns());
-        self.core.set_service(self.standing.service(&self.plan, cut));
+        let off = self.standing.classes_off(&self.plan);
+        let dropped = self.engine.counters().shed;
+        self.admission.decide(now, std::mem::take(self.core.seen()), dropped, off);
+        self.core.set_service(self.standing.service(&self.plan, &self.admission));
+        self.engine.set_gate(&self.admission.gate());
     }
 
     /// Answers the datagrams of the last `recv` in place; those of other workers' users are given to them.
@@ -482,7 +489,7 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
         snapshot.load_level = self.load.level().into();
         snapshot.service_level = self.standing.level() as u64;
         snapshot.service_off = self.standing.off(&self.plan).bits();
-        snapshot.cut = self.core.service().cut.into();
+        snapshot.admitted = self.core.service().gate.limits.map(u64::from);
         (snapshot.ledger_rows, snapshot.ledger_commits) = (0, 0);
         for (group, (number, published)) in self.core.group_stats().zip(self.groups.iter()) {
             assert_eq!(group.group, *number, "a worker publishes the groups that it owns");

@@ -1,17 +1,25 @@
 //! Levels of service: what is given up at which queueing time, and by the operator's wish.
 
-use crate::set::admission::{CUT_MAX, Class, Service};
+use super::admission::Admission;
+use crate::gate::{CLASSES, Class};
+use crate::set::admission::Service;
 
 /// Levels that a table can have.
 pub const LEVELS_MAX: usize = 8;
 
-/// What can be given up beside the cut.
+/// What can be given up beside what the load leaves no room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Switch {
-    /// Making the operator's packets.
+    /// Making the operator's packets at their pace: a quarter of them is made.
     Mint,
-    /// Telling users of invitations.
+    /// Telling users of invitations, those to house packets among them: they wait in their users' lists.
     Invites,
+    /// Committing at once: answers about money take 20 ms longer, and a commit serves more of them.
+    Prompt,
+    /// Grab, share and send.
+    Give,
+    /// Shake.
+    Shake,
     /// Handshakes.
     Join,
     /// Balance, history, invitations, relay.
@@ -20,13 +28,24 @@ pub enum Switch {
 
 impl Switch {
     /// All of them.
-    pub const ALL: [Switch; 4] = [Switch::Mint, Switch::Invites, Switch::Join, Switch::Read];
+    pub const ALL: [Switch; 7] = [
+        Switch::Mint,
+        Switch::Invites,
+        Switch::Prompt,
+        Switch::Give,
+        Switch::Shake,
+        Switch::Join,
+        Switch::Read,
+    ];
 
     /// Its name in the table, over HTTP and in `/stats.json`.
     pub fn name(self) -> &'static str {
         match self {
             Switch::Mint => "mint",
             Switch::Invites => "invites",
+            Switch::Prompt => "prompt",
+            Switch::Give => "give",
+            Switch::Shake => "shake",
             Switch::Join => "join",
             Switch::Read => "read",
         }
@@ -106,8 +125,13 @@ impl Default for Plan {
             levels: vec![
                 level("full", 0, 0, &[]),
                 level("busy", 5, 2, &[Switch::Read]),
-                level("loaded", 10, 4, &[Switch::Read, Switch::Invites]),
-                level("overloaded", 20, 8, &[Switch::Read, Switch::Invites, Switch::Mint, Switch::Join]),
+                level("loaded", 10, 4, &[Switch::Read, Switch::Invites, Switch::Prompt]),
+                level(
+                    "overloaded",
+                    20,
+                    8,
+                    &[Switch::Read, Switch::Invites, Switch::Prompt, Switch::Mint, Switch::Join],
+                ),
             ],
             hold_ns: 500 * MS,
             forced: None,
@@ -154,15 +178,27 @@ impl Standing {
         Switches(plan.levels[self.level].off.0 & !plan.on.0 | plan.off.0)
     }
 
-    /// What the core is told, with a cut.
-    pub fn service(&self, plan: &Plan, cut: u16) -> Service {
+    /// Classes that are not worked on whatever there is room for.
+    pub fn classes_off(&self, plan: &Plan) -> [bool; CLASSES] {
         let off = self.off(plan);
-        let class = |switch, class: Class| if off.has(switch) { 1 << class as u8 } else { 0 };
+        Class::ALL.map(|class| match class {
+            Class::Open => false,
+            Class::Give => off.has(Switch::Give),
+            Class::Shake => off.has(Switch::Shake),
+            Class::Join => off.has(Switch::Join),
+            Class::Read => off.has(Switch::Read),
+        })
+    }
+
+    /// What the core is told.
+    pub fn service(&self, plan: &Plan, admission: &Admission) -> Service {
+        let off = self.off(plan);
         Service {
-            cut: cut.min(CUT_MAX),
-            off: class(Switch::Join, Class::Join) | class(Switch::Read, Class::Read),
+            gate: admission.gate(),
+            told_max: admission.told_max(),
             mints: !off.has(Switch::Mint),
             invites: !off.has(Switch::Invites),
+            prompt: !off.has(Switch::Prompt),
         }
     }
 }
@@ -201,7 +237,8 @@ mod tests {
         assert!(!standing.off(&plan).has(Switch::Join) && standing.off(&plan).has(Switch::Mint));
         (plan.forced, plan.off) = (Some(0), Switches::default().with(Switch::Mint));
         standing.follow(&plan, 0, 0);
-        let service = standing.service(&plan, CUT_MAX);
+        let service = standing.service(&plan, &Admission::new(0, 0));
         assert_eq!(service, Service { mints: false, ..Service::FULL });
+        assert_eq!(standing.classes_off(&plan), [false; CLASSES]);
     }
 }

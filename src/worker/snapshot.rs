@@ -1,5 +1,6 @@
 //! What a worker publishes about itself, some times a second.
 
+use crate::gate::CLASSES;
 use crate::net;
 use crate::set::{self, SetState};
 use zerocopy::{FromBytes, FromZeros as _, Immutable, IntoBytes, KnownLayout};
@@ -32,8 +33,8 @@ pub struct WorkerSnapshot {
     pub service_level: u64,
     /// What it gives up, a bit for each [`Switch`](super::Switch).
     pub service_off: u64,
-    /// Datagrams with a priority below are worked on.
-    pub cut: u64,
+    /// The share of each class's users who are worked for, in 1/2³².
+    pub admitted: [u64; CLASSES],
     /// Rows of the ledgers of its groups.
     pub ledger_rows: u64,
     /// Commits of the ledgers of its groups.

@@ -30,6 +30,10 @@ pub(super) enum Register {
     R3,
     R4,
     R5,
+    /// Kept over calls, as are the two after it.
+    R6,
+    R7,
+    R8,
     /// Where the stack ends; read only.
     Frame = 10,
 }
@@ -40,6 +44,7 @@ pub(super) enum Size {
     Byte = 0x10,
     Half = 0x08,
     Word = 0x00,
+    Double = 0x18,
 }
 
 /// When a jump is taken; all comparisons are unsigned.
@@ -47,6 +52,8 @@ pub(super) enum Size {
 pub(super) enum Condition {
     Equal = 0x10,
     Greater = 0x20,
+    GreaterOrEqual = 0x30,
+    LessOrEqual = 0xb0,
     NotEqual = 0x50,
 }
 
@@ -68,6 +75,11 @@ const SIZE_DOUBLE: u8 = 0x18;
 const OPERAND_REGISTER: u8 = 0x08;
 
 const OP_ADD: u8 = 0x00;
+const OP_MULTIPLY: u8 = 0x20;
+const OP_SHIFT_RIGHT: u8 = 0x70;
+const OP_XOR: u8 = 0xa0;
+/// Of the ALU class, with the register flag: to big-endian.
+const OP_SWAP: u8 = 0xd0;
 const OP_AND: u8 = 0x50;
 const OP_MOVE: u8 = 0xb0;
 const OP_CALL: u8 = 0x80;
@@ -132,6 +144,31 @@ impl Assembler {
     /// `to` &= the constant, in 32 bits.
     pub(super) fn and(&mut self, to: Register, mask: u32) {
         self.push(CLASS_ALU32 | OP_AND, to as u8, 0, 0, mask.cast_signed());
+    }
+
+    /// `to` += `from`, in 32 bits.
+    pub(super) fn add_register(&mut self, to: Register, from: Register) {
+        self.push(CLASS_ALU32 | OP_ADD | OPERAND_REGISTER, to as u8, from as u8, 0, 0);
+    }
+
+    /// `to` *= the constant, in 32 bits.
+    pub(super) fn multiply(&mut self, to: Register, by: u32) {
+        self.push(CLASS_ALU32 | OP_MULTIPLY, to as u8, 0, 0, by.cast_signed());
+    }
+
+    /// `to` >>= the constant, in 32 bits.
+    pub(super) fn shift_right(&mut self, to: Register, bits: u32) {
+        self.push(CLASS_ALU32 | OP_SHIFT_RIGHT, to as u8, 0, 0, bits.cast_signed());
+    }
+
+    /// `to` ^= `from`, in 32 bits.
+    pub(super) fn xor(&mut self, to: Register, from: Register) {
+        self.push(CLASS_ALU32 | OP_XOR | OPERAND_REGISTER, to as u8, from as u8, 0, 0);
+    }
+
+    /// The low 32 bits of `to`, read from the wire, in their right order.
+    pub(super) fn from_big_endian(&mut self, to: Register) {
+        self.push(CLASS_ALU32 | OP_SWAP | OPERAND_REGISTER, to as u8, 0, 0, 32);
     }
 
     /// `to` = the map of this file descriptor. Takes two slots.
@@ -237,6 +274,12 @@ mod tests {
             a.set(R3, 2);
             a.add(R2, -4);
             a.and(R4, 0xffff_0000);
+            a.load(Size::Double, R6, R7, 8);
+            a.add_register(R4, R8);
+            a.multiply(R4, 5);
+            a.shift_right(R4, 3);
+            a.xor(R4, R3);
+            a.from_big_endian(R4);
             a.load_map(R1, 7);
             a.call(51);
             a.exit();
@@ -251,6 +294,12 @@ mod tests {
             (0xb7, 3, 0, 0, 2),
             (0x07, 2, 0, 0, -4),
             (0x54, 4, 0, 0, 0xffff_0000_u32.cast_signed()),
+            (0x79, 6, 7, 8, 0),
+            (0x0c, 4, 8, 0, 0),
+            (0x24, 4, 0, 0, 5),
+            (0x74, 4, 0, 0, 3),
+            (0xac, 4, 3, 0, 0),
+            (0xdc, 4, 0, 0, 32),
             (0x18, 1, 1, 0, 7),
             (0x00, 0, 0, 0, 0),
             (0x85, 0, 0, 0, 51),

@@ -135,27 +135,27 @@ impl SocketMap {
     }
 }
 
-/// Counters in one cache line of [`CounterMap`].
-pub(super) const COUNTERS_PER_LINE: usize = 8;
+/// Numbers in one cache line of [`LineMap`].
+pub(super) const NUMBERS_PER_LINE: usize = 8;
 
-type Line = [AtomicU64; COUNTERS_PER_LINE];
+type Line = [AtomicU64; NUMBERS_PER_LINE];
 
-/// An array of counters that a program adds to, shared with us as memory: reading them is no system call,
-/// and needs no privilege any more.
-pub(super) struct CounterMap {
+/// Lines of numbers that a program reads and adds to, shared with us as memory: no system call is needed, and no
+/// privilege any more.
+pub(super) struct LineMap {
     map: OwnedFd,
     lines: NonNull<Line>,
     count: u32,
 }
 
 // SAFETY: the memory is shared with the kernel, and is touched by atomic operations only.
-unsafe impl Send for CounterMap {}
+unsafe impl Send for LineMap {}
 // SAFETY: as above.
-unsafe impl Sync for CounterMap {}
+unsafe impl Sync for LineMap {}
 
-impl CounterMap {
-    /// `count` lines of [`COUNTERS_PER_LINE`] counters, all 0.
-    pub(super) fn create(name: &str, count: u32) -> io::Result<CounterMap> {
+impl LineMap {
+    /// `count` lines of [`NUMBERS_PER_LINE`] numbers, all 0.
+    pub(super) fn create(name: &str, count: u32) -> io::Result<LineMap> {
         let map = create_map(MAP_TYPE_ARRAY, name, size_of::<Line>(), count, F_MMAPABLE)?;
         // SAFETY: a new mapping of a map that is ours, at an address that the kernel chooses.
         let memory = unsafe {
@@ -172,15 +172,25 @@ impl CounterMap {
             return Err(io::Error::last_os_error());
         }
         let lines = NonNull::new(memory.cast()).expect("a mapping is never at address 0");
-        Ok(CounterMap { map, lines, count })
+        Ok(LineMap { map, lines, count })
     }
 
-    /// One counter, summed over all lines.
-    pub(super) fn sum(&self, counter: usize) -> u64 {
+    /// One number of each line, summed.
+    pub(super) fn sum(&self, number: usize) -> u64 {
+        self.lines().iter().map(|line| line[number].load(Ordering::Relaxed)).sum()
+    }
+
+    /// Sets the first numbers of a line, one after another.
+    pub(super) fn set(&self, line: u32, numbers: &[u64]) {
+        for (place, number) in self.lines()[line as usize].iter().zip(numbers) {
+            place.store(*number, Ordering::Relaxed);
+        }
+    }
+
+    fn lines(&self) -> &[Line] {
         // SAFETY: `create` mapped this many lines, which begin at a page's start; they are unmapped when
-        // self is dropped. A counter is only ever touched atomically.
-        let lines = unsafe { std::slice::from_raw_parts(self.lines.as_ptr(), self.count as usize) };
-        lines.iter().map(|line| line[counter].load(Ordering::Relaxed)).sum()
+        // self is dropped. A number is only ever touched atomically.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr(), self.count as usize) }
     }
 
     /// For the program.
@@ -189,7 +199,7 @@ impl CounterMap {
     }
 }
 
-impl Drop for CounterMap {
+impl Drop for LineMap {
     fn drop(&mut self) {
         // SAFETY: address and length are those of the mapping that `create` made; nothing points into it.
         unsafe { libc::munmap(self.lines.as_ptr().cast(), self.count as usize * size_of::<Line>()) };

@@ -7,6 +7,7 @@ use super::filter::{Link, Program};
 use super::headers::{self, Ends, Malformed, Parsed};
 use super::interface::Interface;
 use super::queue::{Frames, QueueSocket, RING_ENTRIES, set_length};
+use crate::gate::Gate;
 use crate::net::address::{join_scope, split_scope};
 use crate::net::bind::BATCH_MAX;
 use crate::net::locals::{Local, Locals, local_name, split_name};
@@ -130,6 +131,14 @@ impl XdpEngine {
         &self.sockets
     }
 
+    /// Takes what the sockets have; the batch is theirs if that is something.
+    fn recv_sockets(&mut self) -> usize {
+        let count = self.sockets.recv();
+        self.sockets_due = count > 0;
+        self.way = if count > 0 { Way::Sockets } else { Way::Queues };
+        count
+    }
+
     /// Takes what the queues have, as far as there is room; and looks at it.
     fn recv_queues(&mut self) {
         for nth in 0..self.queues.len() {
@@ -246,15 +255,16 @@ impl Engine for XdpEngine {
         self.counters.recv_calls += 1;
         self.sockets_in -= 1;
         if self.sockets_in == 0 {
-            (self.sockets_in, self.sockets_due) = (SOCKETS_EVERY, true);
+            self.sockets_in = SOCKETS_EVERY;
             self.give_up_lost_queues();
+            let count = self.recv_sockets();
+            if count > 0 {
+                return count;
+            }
         }
         self.recv_queues();
         if self.arrivals.is_empty() && (self.sockets_due || self.queues.is_empty()) {
-            self.way = Way::Sockets;
-            let count = self.sockets.recv();
-            self.sockets_due = count > 0;
-            return count;
+            return self.recv_sockets();
         }
         self.arrivals.len()
     }
@@ -347,8 +357,14 @@ impl Engine for XdpEngine {
             counters.length += dropped.length;
             counters.truncated += dropped.too_long;
             counters.version += dropped.version;
+            counters.shed += dropped.shed;
         }
         counters
+    }
+
+    fn set_gate(&mut self, gate: &Gate) {
+        self.queues.iter().for_each(|queue| self.attached.program.set_gate(queue.number(), gate));
+        self.sockets.set_gate(gate);
     }
 }
 

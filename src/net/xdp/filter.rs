@@ -13,10 +13,11 @@ mod tests;
 
 pub use error::FilterError;
 
-use super::bpf::{self, CounterMap, SocketMap};
+use super::bpf::{self, LineMap, SocketMap};
+use crate::gate::{Class, Gate, OP_MAX};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 /// Addresses of a server at the most: they are compared one after another.
 pub(super) const ADDRESSES_MAX: usize = 64;
@@ -73,6 +74,8 @@ pub(super) struct FilterDrops {
     pub too_long: u64,
     /// Version 0 or above [`VERSION_PASSED_MAX`].
     pub version: u64,
+    /// There is no time for it, see [`Program::set_gate`].
+    pub shed: u64,
 }
 
 /// Which counter of a line.
@@ -81,9 +84,22 @@ enum Counter {
     Length,
     TooLong,
     Version,
+    Shed,
 }
 
-const _: () = assert!((Counter::Version as usize) < bpf::COUNTERS_PER_LINE);
+const _: () = assert!((Counter::Shed as usize) < bpf::NUMBERS_PER_LINE);
+
+/// Lines of the gates' map for each queue: one for each op.
+const GATES_PER_QUEUE: u32 = OP_MAX as u32 + 1;
+
+/// What a program is given beside the filter.
+struct Maps {
+    sockets: RawFd,
+    drops: RawFd,
+    gates: RawFd,
+    /// Lines of `drops`, a power of two, so that every queue has one.
+    lines: u32,
+}
 
 /// The loaded program with its maps.
 pub(super) struct Program {
@@ -91,7 +107,9 @@ pub(super) struct Program {
     /// A place for each receive queue.
     sockets: SocketMap,
     /// A cache line for each receive queue.
-    drops: CounterMap,
+    drops: LineMap,
+    /// For each line of the above, a cache line for each op: limit, salt, told.
+    gates: LineMap,
     queues: u32,
 }
 
@@ -109,10 +127,25 @@ impl Program {
         let sockets = SocketMap::create("redpkt_sockets", queues).map_err(FilterError::creating_map)?;
         // A power of two, so that every index of a queue can be brought to a line.
         let lines = queues.next_power_of_two();
-        let drops = CounterMap::create("redpkt_drops", lines).map_err(FilterError::creating_map)?;
-        let code = program::program(&filter, sockets.fd(), drops.fd(), lines);
+        let drops = LineMap::create("redpkt_drops", lines).map_err(FilterError::creating_map)?;
+        let gates = LineMap::create("redpkt_gates", lines * GATES_PER_QUEUE);
+        let gates = gates.map_err(FilterError::creating_map)?;
+        let maps = Maps { sockets: sockets.fd(), drops: drops.fd(), gates: gates.fd(), lines };
+        let code = program::program(&filter, &maps);
         let program = bpf::load_xdp_program("redpkt_filter", &code).map_err(FilterError::loading)?;
-        Ok(Program { program, sockets, drops, queues })
+        let program = Program { program, sockets, drops, gates, queues };
+        (0..queues).for_each(|queue| program.set_gate(queue, &Gate::OPEN));
+        Ok(program)
+    }
+
+    /// Of this queue's datagrams those that the gate does not admit, and that are not to be told so, are dropped from
+    /// now on. Writes memory only.
+    pub fn set_gate(&self, queue: u32, gate: &Gate) {
+        for op in 0..=OP_MAX {
+            let limit = gate.limits[Class::of(op) as usize];
+            let numbers = [limit, gate.salt, gate.told].map(u64::from);
+            self.gates.set(queue * GATES_PER_QUEUE + u32::from(op), &numbers);
+        }
     }
 
     /// Datagrams of this receive queue go to this AF_XDP socket from now on, and to the kernel once it is
@@ -143,6 +176,7 @@ impl Program {
             length: self.drops.sum(Counter::Length as usize),
             too_long: self.drops.sum(Counter::TooLong as usize),
             version: self.drops.sum(Counter::Version as usize),
+            shed: self.drops.sum(Counter::Shed as usize),
         }
     }
 }

@@ -111,6 +111,7 @@ impl Slab for Frames {
 
 /// A queue's socket. Dropping it gives the queue back.
 pub(super) struct QueueSocket {
+    number: u32,
     // The rings before the memory that they speak of: fields are dropped in this order.
     fill: FillRing,
     received: RxRing,
@@ -179,6 +180,7 @@ impl QueueSocket {
             return Err(XdpError::of_socket(SocketError::Bind(io::ErrorKind::InvalidInput.into()), queue));
         };
         let mut queue = QueueSocket {
+            number: queue,
             fill: rings.fill_ring,
             received,
             completed: rings.completion_ring,
@@ -196,6 +198,11 @@ impl QueueSocket {
         let _ = set_option(queue.socket_fd(), libc::SOL_XDP, XDP_MAX_TX_SKB_BUDGET, SEND_BUDGET);
         queue.refill();
         Ok(queue)
+    }
+
+    /// Which of the interface's receive queues it has.
+    pub(super) fn number(&self) -> u32 {
+        self.number
     }
 
     /// The socket, to wait for and to put into the program's map.

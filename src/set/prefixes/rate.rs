@@ -2,7 +2,7 @@
 //!
 //! There are two budgets, because an address is proved only in the middle of a handshake. What has not proved its
 //! address can be anybody's, in the name of any prefix: held to a limit at all times, it would let a stranger lock a
-//! prefix out with cheap HELLOs. So that budget is in force only while the worker cannot do all there is to do; the
+//! prefix out with cheap HELLOs. So that budget is in force only while handshakes are being shed; the
 //! other one, of sessions that begin when the cookie has come back, always is.
 
 use super::{Key, Prefix};
@@ -15,8 +15,8 @@ const BITS: u32 = 12;
 /// What a prefix may have at once: as much as in a second.
 const BURST_NS: u64 = 1_000_000_000;
 
-/// How long the budget of the unproved stays in force after the worker could last not do all there was to do, in ns: a
-/// flood that is held back makes the load go away, and is still there.
+/// How long the budget of the unproved stays in force after handshakes were last shed, in ns: a flood that is held back
+/// makes the load go away, and is still there.
 const HOLD_NS: u64 = 5_000_000_000;
 
 /// What is counted.
@@ -54,10 +54,10 @@ impl HandshakeRate {
         size_of::<[u64; 2]>() << BITS
     }
 
-    /// Whether a handshake datagram is looked at, before any key is touched. `is_overloaded` says whether the worker
-    /// cannot do all there is to do.
-    pub fn admits_unproved(&mut self, now: Now, path: &Path, is_overloaded: bool) -> bool {
-        if is_overloaded {
+    /// Whether a handshake datagram is looked at, before any key is touched. `are_shed` says whether there is no
+    /// time for all of them.
+    pub fn admits_unproved(&mut self, now: Now, path: &Path, are_shed: bool) -> bool {
+        if are_shed {
             self.limited_until_ns = now.mono_ns + HOLD_NS;
         }
         now.mono_ns >= self.limited_until_ns || self.take(now, path, Limited::Unproved)
@@ -135,8 +135,8 @@ mod tests {
     fn the_unproved_are_limited_under_load_only() {
         let mut rate = limit(2);
         assert!((0..100).all(|_| rate.admits_unproved(START, &path(1), false)));
-        let admitted = |rate: &mut HandshakeRate, now, is_overloaded| {
-            (0..100).filter(|_| rate.admits_unproved(now, &path(1), is_overloaded)).count()
+        let admitted = |rate: &mut HandshakeRate, now, are_shed| {
+            (0..100).filter(|_| rate.admits_unproved(now, &path(1), are_shed)).count()
         };
         assert_eq!(admitted(&mut rate, START, true), 2);
         assert_eq!(admitted(&mut rate, START.plus_ns(HOLD_NS - 1), false), 2);

@@ -1,7 +1,8 @@
 //! What one source prefix may take of the session table and of the worker's time, and what that leaves to others.
 
 use super::world::{Client, World, capacity, config, workers};
-use crate::set::admission::{CUT_MAX, Service};
+use crate::gate::{ALL, Class, Gate};
+use crate::set::admission::Service;
 use crate::set::fault::{self, Fault};
 use crate::set::sessions::SlotId;
 use crate::set::{Config, Core, Drop};
@@ -271,12 +272,14 @@ fn joins_of_a_prefix_have_a_rate() {
     assert_eq!(world.ask(client.path, &[*join])[0].header.op, Op::Welcome as u8);
 }
 
-/// Expect: while the worker cannot do all there is to do, a flood of handshakes in the name of one prefix is dropped
+/// Expect: while handshakes are being shed a flood of handshakes in the name of one prefix is dropped
 /// unread and unanswered beyond its budget, and users of others join; a while after the load is over, nothing is.
 #[test]
 fn a_flood_under_load_is_dropped_unread_and_others_join() {
     let mut world = limited(0, 10);
-    let pressed = Service { cut: CUT_MAX - 1, ..Service::FULL };
+    let mut gate = Gate { salt: 1, ..Gate::OPEN };
+    gate.limits[Class::Join as usize] = ALL - 1;
+    let pressed = Service { gate, ..Service::FULL };
     let serve = |world: &mut World, service| {
         world.cores.iter_mut().for_each(|core: &mut Core<_>| core.set_service(service));
     };

@@ -1,7 +1,10 @@
 //! What there is no time for is refused by its header, in order of its value, and changes nothing.
 
-use super::world::{Client, World, capacity, config};
-use crate::set::admission::{Class, PARTS, Service};
+use super::world::{Client, World, capacity, config, order};
+use crate::gate::{ALL, CLASSES, Class, Gate};
+use crate::ledger::Kind;
+use crate::set::admission::Service;
+use crate::set::book::Order;
 use crate::set::{Config, Drop};
 use redpkt_proto::body::{Refusal, RefusalCode, Status};
 use redpkt_proto::{Frame, Op};
@@ -10,9 +13,10 @@ fn serve(world: &mut World, service: Service) {
     world.cores.iter_mut().for_each(|core| core.set_service(service));
 }
 
-/// Everything below a class.
+/// Everything worth more than a class.
 fn above(class: Class) -> Service {
-    Service { cut: class as u16 * PARTS as u16, ..Service::FULL }
+    let limit = |each: Class| if (each as usize) < class as usize { ALL } else { 0 };
+    Service { gate: Gate { limits: Class::ALL.map(limit), salt: 1, told: ALL }, ..Service::FULL }
 }
 
 fn refusal(frames: &[Frame], refused: &Frame) -> (Option<RefusalCode>, u32) {
@@ -23,7 +27,7 @@ fn refusal(frames: &[Frame], refused: &Frame) -> (Option<RefusalCode>, u32) {
     (RefusalCode::from_wire(body.code), body.retry_after_ms.get())
 }
 
-/// Expect: with the cut below shakes a shake is refused with a time to come again, an open is not; the same shake is
+/// Expect: with the gate shut for shakes a shake is refused with a time to come again, an open is not; the same shake is
 /// answered once there is time, and nothing was executed twice.
 #[test]
 fn what_is_worth_less_is_refused_and_what_is_worth_more_is_done() {
@@ -46,7 +50,7 @@ fn what_is_worth_less_is_refused_and_what_is_worth_more_is_done() {
     world.audit();
 }
 
-/// Expect: each class in turn is the first to be refused when the cut is at its foot.
+/// Expect: each class in turn is refused when the gate is shut from it on.
 #[test]
 fn classes_go_in_the_order_of_their_value() {
     let mut world = World::new(config());
@@ -64,14 +68,18 @@ fn classes_go_in_the_order_of_their_value() {
             user.request(Op::Balance, req, 0)
         }),
     ];
-    for cut_at in Class::ALL {
-        serve(&mut world, above(cut_at));
+    for shut_from in Class::ALL {
+        serve(&mut world, above(shut_from));
         for (class, ask) in asks {
             let before = world.dropped(Drop::Shed);
             let frame = ask(&mut user);
             world.ask(user.path, &[frame]);
             let is_shed = world.dropped(Drop::Shed) > before;
-            assert_eq!(is_shed, class as usize >= cut_at as usize, "{class:?} with the cut at {cut_at:?}");
+            assert_eq!(
+                is_shed,
+                class as usize >= shut_from as usize,
+                "{class:?} with the gate shut from {shut_from:?} on"
+            );
         }
     }
 }
@@ -81,7 +89,7 @@ fn classes_go_in_the_order_of_their_value() {
 fn joins_are_refused_by_a_code_that_every_client_knows() {
     let mut world = World::new(config());
     let stranger = world.stranger(5);
-    serve(&mut world, Service { off: 1 << Class::Join as u8, ..Service::FULL });
+    serve(&mut world, above(Class::Join));
     let hello = stranger.hello();
     let answers = world.ask(stranger.path, &[hello]);
     assert_eq!(refusal(&answers, &hello).0, Some(RefusalCode::Busy));
@@ -91,15 +99,15 @@ fn joins_are_refused_by_a_code_that_every_client_knows() {
     assert_eq!(world.sessions(), 1);
 }
 
-/// Expect: in the middle of a class some users are served and some are not, always the same within an hour and not
-/// the same in the next.
+/// Expect: with a limit within a class some users are served and some are not, always the same as long as the salt is,
+/// and not the same with another.
 #[test]
-fn within_a_class_it_is_by_user_and_hour() {
+fn within_a_class_it_is_by_user_and_salt() {
     let mut world = World::new(Config { capacity: capacity(64, 16, 16), ..config() });
     let mut users: Vec<Client> = (1..=12).map(|user| world.client(user)).collect();
-    let half = Service { cut: above(Class::Shake).cut + PARTS as u16 / 2, ..Service::FULL };
-    let mut shed_in_hour = |world: &mut World| -> Vec<u64> {
-        serve(world, half);
+    let mut shed_with = |world: &mut World, salt: u32| -> Vec<u64> {
+        let gate = Gate { limits: [ALL / 2; CLASSES], salt, told: ALL };
+        serve(world, Service { gate, ..Service::FULL });
         let refused = users.iter_mut().filter_map(|user| {
             let shake = user.shake_frame();
             let answers = world.ask(user.path, &[shake]);
@@ -107,28 +115,68 @@ fn within_a_class_it_is_by_user_and_hour() {
         });
         refused.collect()
     };
-    let first = shed_in_hour(&mut world);
-    assert_eq!(shed_in_hour(&mut world), first);
+    let first = shed_with(&mut world, 1);
+    assert_eq!(shed_with(&mut world, 1), first);
     assert!(!first.is_empty() && first.len() < 12, "{first:?}");
-    world.now.wall_ms += 3_600_000;
-    assert_ne!(shed_in_hour(&mut world), first);
+    assert_ne!(shed_with(&mut world, 2), first);
 }
 
-/// Expect: no packet is made while minting is given up, and what was not made does not come in a burst.
+/// Expect: beyond so many answers refusals are silent, all are counted, and a new window answers again.
 #[test]
-fn minting_that_was_given_up_goes_on_at_its_pace() {
+fn only_so_many_are_told_that_they_are_refused() {
     let mut world = World::new(config());
+    let mut user = world.client(1);
+    serve(&mut world, Service { told_max: 2, ..above(Class::Shake) });
+    let mut answers = |world: &mut World| {
+        let shake = user.shake_frame();
+        world.ask(user.path, &[shake]).len()
+    };
+    assert_eq!([1, 1, 0, 0].map(|_| answers(&mut world)), [1, 1, 0, 0]);
+    assert_eq!(world.dropped(Drop::Shed), 4);
+    world.cores.iter_mut().for_each(|core| *core.seen() = Default::default());
+    assert_eq!(answers(&mut world), 1);
+}
+
+/// Expect: a quarter of the packets is made while fewer are to be made, and what was not made does not come in a burst.
+#[test]
+fn fewer_packets_are_made_and_then_as_many_as_before() {
+    let mut world = World::new(Config { capacity: capacity(64, 16, 256), ..config() });
     serve(&mut world, Service { mints: false, ..Service::FULL });
-    world.mint(1_000_000, 1);
-    let made =
-        |world: &World| world.rows().iter().filter(|row| row.kind == crate::ledger::Kind::Mint).count();
-    for _ in 0..100 {
-        world.pass_ms(10);
-        world.settle();
-    }
-    assert_eq!(made(&world), 0);
+    world.order(&Order { rate_per_s: 100, ..order(1_000, 1) });
+    let made = |world: &World| world.rows().iter().filter(|row| row.kind == Kind::Mint).count();
+    let made_in_a_second = |world: &mut World| {
+        let before = made(world);
+        for _ in 0..100 {
+            world.pass_ms(10);
+            world.settle();
+        }
+        made(world) - before
+    };
+    let fewer = made_in_a_second(&mut world);
+    assert!((24..=27).contains(&fewer), "{fewer}");
     serve(&mut world, Service::FULL);
-    world.pass_ms(1);
-    world.settle();
-    assert!(made(&world) > 0);
+    let all = made_in_a_second(&mut world);
+    assert!((99..=102).contains(&all), "{all}");
+}
+
+/// Expect: without prompt commits what is decided within 20 ms is committed together, and after that at the latest.
+#[test]
+fn without_prompt_commits_rows_wait_for_each_other() {
+    let mut world = World::new(config());
+    let mut user = world.client(1);
+    world.mint(10, 5);
+    let turns = |world: &World| world.ledgers.iter().map(|ledger| ledger.turns()).sum::<usize>();
+    let mut commits = |world: &mut World| {
+        let before = turns(world);
+        for _ in 0..5 {
+            world.pass_ms(2);
+            assert_eq!(user.shake(world).status, Status::Ok);
+        }
+        world.pass_ms(20);
+        world.settle();
+        turns(world) - before
+    };
+    assert_eq!(commits(&mut world), 5);
+    serve(&mut world, Service { prompt: false, ..Service::FULL });
+    assert!((1..=2).contains(&commits(&mut world)));
 }

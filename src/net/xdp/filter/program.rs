@@ -6,10 +6,12 @@
 //! not, because a datagram has only [`FRAMES_PER_DATAGRAM_MAX`] lengths.
 
 use super::super::assembler::{Assembler, Condition, Instruction, Label, Register, Size};
-use super::{Counter, Filter, Take, VERSION_PASSED_MAX};
-use Condition::{Greater, NotEqual};
-use Register::{Frame, R0, R1, R2, R3, R4, R5};
+use super::{Counter, Filter, GATES_PER_QUEUE, Maps, Take, VERSION_PASSED_MAX};
+use crate::gate::{ALL, OP_MAX};
+use Condition::{Equal, Greater, GreaterOrEqual, LessOrEqual, NotEqual};
+use Register::{Frame, R0, R1, R2, R3, R4, R5, R6, R7, R8};
 use redpkt_proto::limits::{DATAGRAM_BYTES_MAX, FRAME_BYTES, FRAMES_PER_DATAGRAM_MAX};
+use redpkt_proto::steer::{MIX, Mix, WORD_MULTIPLIER};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::RawFd;
 
@@ -31,6 +33,7 @@ mod context {
 /// Numbers of the kernel's helpers.
 mod helper {
     pub(super) const MAP_LOOKUP_ELEM: i32 = 1;
+    pub(super) const GET_PRANDOM_U32: i32 = 7;
     pub(super) const REDIRECT_MAP: i32 = 51;
 }
 
@@ -55,25 +58,25 @@ const PROTOCOL_UDP: u32 = 17;
 /// The byte of a datagram's first frame that has its version, and the direction in another bit.
 const VERSION_AT: i16 = 12;
 const VERSION_MASK: u32 = 0x7f;
+/// The byte that has its op.
+const OP_AT: i16 = 13;
 const VERSION_MIN: u32 = 1;
 
-/// The program of `filter`, with its maps: sockets by queue, and counters in `counter_lines` lines (a power
-/// of two, so that every queue has one). `filter` has been checked.
-pub(super) fn program(
-    filter: &Filter,
-    sockets: RawFd,
-    counters: RawFd,
-    counter_lines: u32,
-) -> Vec<Instruction> {
+/// The program of `filter`, with its maps. `filter` has been checked.
+pub(super) fn program(filter: &Filter, maps: &Maps) -> Vec<Instruction> {
     let mut writer = Writer::new(filter);
     writer.ethernet(filter);
     let candidates = Candidate::all(&filter.take);
     let (ipv4, ipv6): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|candidate| candidate.ipv4);
     writer.network(&ipv4, &ipv6);
     writer.datagram();
-    writer.take(sockets);
+    let sheds = matches!(filter.take, Take::To(_));
+    if sheds {
+        writer.gate(maps);
+    }
+    writer.take(maps.sockets);
     writer.longer_datagrams();
-    writer.pass_and_drop(counters, counter_lines);
+    writer.pass_and_drop(maps, sheds);
     writer.code.finish()
 }
 
@@ -182,6 +185,7 @@ struct Writer {
     drop_length: Label,
     drop_too_long: Label,
     drop_version: Label,
+    drop_shed: Label,
 }
 
 impl Writer {
@@ -189,9 +193,19 @@ impl Writer {
         let mut code = Assembler::default();
         let mut label = || code.label();
         let (longer, version, pass) = (label(), label(), label());
-        let (drop_length, drop_too_long, drop_version) = (label(), label(), label());
+        let (drop_length, drop_too_long, drop_version, drop_shed) = (label(), label(), label(), label());
         let network_at = ETHERNET_BYTES + if filter.vlan.is_some() { VLAN_TAG_BYTES } else { 0 };
-        Writer { code, network_at, longer, version, pass, drop_length, drop_too_long, drop_version }
+        Writer {
+            code,
+            network_at,
+            longer,
+            version,
+            pass,
+            drop_length,
+            drop_too_long,
+            drop_version,
+            drop_shed,
+        }
     }
 
     /// Goes to `otherwise` unless the field has its value.
@@ -315,6 +329,59 @@ impl Writer {
         self.network_at + IPV4_BYTES
     }
 
+    /// Goes on with what the gate of its queue and op admits, or with what is to be told otherwise.
+    fn gate(&mut self, maps: &Maps) {
+        let (known, taken) = (self.code.label(), self.code.label());
+        let code = &mut self.code;
+        let payload_at = self.network_at + IPV4_BYTES + UDP_BYTES;
+        code.copy(R6, R1);
+        code.copy(R7, R2);
+        code.load(Size::Word, R5, R1, context::RX_QUEUE_INDEX);
+        code.and(R5, maps.lines - 1);
+        code.multiply(R5, GATES_PER_QUEUE);
+        code.load(Size::Byte, R4, R2, payload_at + OP_AT);
+        code.jump_if(R4, LessOrEqual, OP_MAX.into(), known);
+        code.set(R4, OP_MAX.into());
+        code.place(known);
+        code.add_register(R4, R5);
+        code.store(Size::Word, Frame, -4, R4);
+        code.copy(R2, Frame);
+        code.add(R2, -4);
+        code.load_map(R1, maps.gates);
+        code.call(helper::MAP_LOOKUP_ELEM);
+        code.jump_if_null(R0, taken);
+        code.load(Size::Double, R8, R0, 0);
+        code.jump_if(R8, Equal, ALL, taken);
+
+        code.load(Size::Word, R3, R7, payload_at + 4);
+        code.from_big_endian(R3);
+        code.multiply(R3, WORD_MULTIPLIER);
+        code.load(Size::Word, R4, R7, payload_at);
+        code.from_big_endian(R4);
+        code.add_register(R4, R3);
+        code.load(Size::Double, R3, R0, 8);
+        code.xor(R4, R3);
+        for step in MIX {
+            match step {
+                Mix::XorShiftRight(bits) => {
+                    code.copy(R3, R4);
+                    code.shift_right(R3, bits);
+                    code.xor(R4, R3);
+                }
+                Mix::Multiply(by) => code.multiply(R4, by),
+            }
+        }
+        code.jump_if_register(R8, Greater, R4, taken);
+        code.load(Size::Double, R8, R0, 16);
+        code.call(helper::GET_PRANDOM_U32);
+        // The result has 32 bits.
+        code.and(R0, u32::MAX);
+        code.copy(R1, R6);
+        code.jump_if_register(R0, GreaterOrEqual, R8, self.drop_shed);
+        code.place(taken);
+        code.copy(R1, R6);
+    }
+
     /// To the socket of the queue, or to the kernel when the queue has none.
     fn take(&mut self, sockets: RawFd) {
         self.code.load(Size::Word, R2, R1, context::RX_QUEUE_INDEX);
@@ -324,7 +391,7 @@ impl Writer {
         self.code.exit();
     }
 
-    fn pass_and_drop(&mut self, counters: RawFd, counter_lines: u32) {
+    fn pass_and_drop(&mut self, maps: &Maps, sheds: bool) {
         let code = &mut self.code;
         code.place(self.pass);
         code.set(R0, action::PASS.cast_signed());
@@ -334,15 +401,20 @@ impl Writer {
             (Counter::Length, self.drop_length),
             (Counter::TooLong, self.drop_too_long),
             (Counter::Version, self.drop_version),
+            (Counter::Shed, self.drop_shed),
         ] {
+            // No verifier takes what is never reached.
+            if matches!(counter, Counter::Shed) && !sheds {
+                continue;
+            }
             let end = code.label();
             code.place(label);
             code.load(Size::Word, R4, R1, context::RX_QUEUE_INDEX);
-            code.and(R4, counter_lines - 1);
+            code.and(R4, maps.lines - 1);
             code.store(Size::Word, Frame, -4, R4);
             code.copy(R2, Frame);
             code.add(R2, -4);
-            code.load_map(R1, counters);
+            code.load_map(R1, maps.drops);
             code.call(helper::MAP_LOOKUP_ELEM);
             code.jump_if_null(R0, end);
             code.set(R1, 1);

@@ -6,6 +6,7 @@ mod attach;
 mod cases;
 mod errors;
 mod frames;
+mod gates;
 mod mutations;
 mod namespace;
 mod necessity;
@@ -26,6 +27,7 @@ enum Verdict {
     DroppedLength,
     DroppedTooLong,
     DroppedVersion,
+    DroppedShed,
 }
 
 /// The loaded program, with a socket at queue 0, where test runs happen.
@@ -53,14 +55,19 @@ fn verdict(program: &Program, frame: &[u8]) -> Verdict {
     let before = program.dropped();
     let run = bpf::test_run(program.program.as_fd(), frame, 1).expect("the program runs");
     let after = program.dropped();
-    let counted =
-        [after.length - before.length, after.too_long - before.too_long, after.version - before.version];
+    let counted = [
+        after.length - before.length,
+        after.too_long - before.too_long,
+        after.version - before.version,
+        after.shed - before.shed,
+    ];
     match (run.action, counted) {
-        (action::PASS, [0, 0, 0]) => Verdict::Passed,
-        (action::REDIRECT, [0, 0, 0]) => Verdict::Taken,
-        (action::DROP, [1, 0, 0]) => Verdict::DroppedLength,
-        (action::DROP, [0, 1, 0]) => Verdict::DroppedTooLong,
-        (action::DROP, [0, 0, 1]) => Verdict::DroppedVersion,
+        (action::PASS, [0, 0, 0, 0]) => Verdict::Passed,
+        (action::REDIRECT, [0, 0, 0, 0]) => Verdict::Taken,
+        (action::DROP, [1, 0, 0, 0]) => Verdict::DroppedLength,
+        (action::DROP, [0, 1, 0, 0]) => Verdict::DroppedTooLong,
+        (action::DROP, [0, 0, 1, 0]) => Verdict::DroppedVersion,
+        (action::DROP, [0, 0, 0, 1]) => Verdict::DroppedShed,
         other => panic!("{other:?}"),
     }
 }

@@ -2,11 +2,13 @@
 //! another fate. So no comparison is there in vain, and none could be lost unseen.
 
 use super::frames::{Scenario, scenarios};
-use super::{Verdict, oracle, program_or_skip, verdict, xdp_socket};
+use super::gates::{self, Case};
+use super::{oracle, program_or_skip, verdict, xdp_socket};
+use crate::gate::Gate;
 use crate::net::xdp::assembler::Instruction;
 use crate::net::xdp::bpf;
 use crate::net::xdp::filter::program::program;
-use crate::net::xdp::filter::{Filter, Program};
+use crate::net::xdp::filter::{Filter, Maps, Program};
 use std::os::fd::AsFd;
 
 /// Goes on with the next instruction.
@@ -40,21 +42,43 @@ fn near_misses(scenario: &Scenario) -> Vec<Vec<u8>> {
     frames
 }
 
-/// The frames with what must become of them.
-fn corpus(filter: &Filter) -> Vec<(Vec<u8>, Verdict)> {
+/// The frames with what must become of them, with an open gate, and then with others.
+fn corpus(filter: &Filter) -> Vec<Case> {
     let same_vlan = scenarios().into_iter().filter(|scenario| scenario.filter.vlan == filter.vlan);
     let with_fate = |frame: Vec<u8>| {
         let fate = oracle::verdict(filter, &frame);
-        (frame, fate)
+        Case { gate: Gate::OPEN, frame, fate }
     };
-    same_vlan.flat_map(|scenario| near_misses(&scenario)).map(with_fate).collect()
+    let mut corpus: Vec<Case> =
+        same_vlan.flat_map(|scenario| near_misses(&scenario)).map(with_fate).collect();
+    let same = |scenario: &Scenario| {
+        scenario.is_server() && format!("{:?}", scenario.filter) == format!("{filter:?}")
+    };
+    corpus.extend(
+        scenarios().iter().find(|scenario| same(scenario)).iter().flat_map(|scenario| gates::cases(scenario)),
+    );
+    corpus
+}
+
+/// Whether a frame of the corpus meets another fate than it must.
+fn is_noticed(program: &Program, corpus: &[Case]) -> bool {
+    let mut gate = None;
+    corpus.iter().any(|case| {
+        if gate != Some(case.gate) {
+            program.set_gate(0, &case.gate);
+            gate = Some(case.gate);
+        }
+        verdict(program, &case.frame) != case.fate
+    })
 }
 
 /// The program of `filter` with a socket in its queue, and its code.
 fn load(filter: &Filter) -> Option<(Program, Vec<Instruction>)> {
     let program_as_is = program_or_skip(filter, 1)?;
     let filter = filter.checked().unwrap();
-    let code = program(&filter, program_as_is.sockets.fd(), program_as_is.drops.fd(), 1);
+    let Program { sockets, drops, gates, .. } = &program_as_is;
+    let maps = Maps { sockets: sockets.fd(), drops: drops.fd(), gates: gates.fd(), lines: 1 };
+    let code = program(&filter, &maps);
     Some((program_as_is, code))
 }
 
@@ -67,14 +91,13 @@ fn no_comparison_can_be_left_out() {
         let Some(socket) = xdp_socket() else { return };
         program.set_socket(0, socket.as_fd()).unwrap();
         let corpus = corpus(filter);
-        let noticed = |program: &Program| corpus.iter().any(|(frame, fate)| verdict(program, frame) != *fate);
-        assert!(!noticed(&program), "the whole program is right: {filter:?}");
+        assert!(!is_noticed(&program, &corpus), "the whole program is right: {filter:?}");
         for at in (0..code.len()).filter(|at| is_comparison(&code[*at])) {
             let mut code = code.clone();
             code[at] = NO_JUMP;
             let Ok(crippled) = bpf::load_xdp_program("redpkt_crippled", &code) else { continue };
             program.program = crippled;
-            assert!(noticed(&program), "nothing misses instruction {at}: {filter:?}");
+            assert!(is_noticed(&program, &corpus), "nothing misses instruction {at}: {filter:?}");
         }
     }
 }
