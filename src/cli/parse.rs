@@ -2,6 +2,7 @@
 
 use crate::net::bind::BATCH_MAX;
 use crate::set::ANSWER_FEN_MAX;
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// `MIN..MAX` in fen, both included.
@@ -30,6 +31,16 @@ pub fn parse_batch(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(batch) if (1..=BATCH_MAX).contains(&batch) => Ok(batch),
         _ => Err(format!("{text:?} is no batch; 1 to {BATCH_MAX} are allowed")),
+    }
+}
+
+/// The address of a backend.
+pub fn parse_backend(text: &str) -> Result<SocketAddr, String> {
+    match text.parse::<SocketAddr>() {
+        Ok(addr) if addr.port() != 0 && !addr.ip().is_unspecified() && !addr.ip().is_multicast() => Ok(addr),
+        _ => Err(format!(
+            "{text:?} is no address of a service; write it as 192.0.2.1:7200 or [2001:db8::1]:7200"
+        )),
     }
 }
 

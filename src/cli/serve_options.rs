@@ -1,7 +1,9 @@
 //! Options of `redpkt serve`, and how they become one checked configuration.
 
 use super::keys::read_key_file;
-use super::parse::{At, Cores, parse_at, parse_batch, parse_cores, parse_fen_range, parse_seconds};
+use super::parse::{
+    At, Cores, parse_at, parse_backend, parse_batch, parse_cores, parse_fen_range, parse_seconds,
+};
 use super::{Failure, secret_file};
 use crate::control::{
     FEN_IN_ALL_MAX, HttpSettings, Io, OrderError, Settings, Totals, check_order, read_table,
@@ -44,6 +46,14 @@ pub struct ServeArgs {
     /// Sessions of uniformly hashed users that surely fit
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
     sessions: u64,
+    /// Sessions that users of one IPv4 /24 or IPv6 /48 may hold; private networks may hold all; 0 for no limit
+    /// [default: sessions/8]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..=1 << 32))]
+    prefix_sessions: Option<u64>,
+    /// Handshakes that one IPv4 /24 or IPv6 /48 may have in a second; private networks as many as they like; 0 for no
+    /// limit [default: sessions/32, 100 at least]
+    #[arg(long, value_name = "N")]
+    prefix_joins: Option<u32>,
     /// SETs, a power of two; fixed for the life of a ledger [default: sessions/4,000]
     #[arg(long, value_name = "N")]
     sets: Option<u32>,
@@ -112,6 +122,9 @@ pub struct ServeArgs {
     /// The table of levels of service, TOML; read again on SIGHUP [default: the one in docs/OVERLOAD.md]
     #[arg(long, value_name = "FILE")]
     service: Option<PathBuf>,
+    /// The UDP service that RELAY messages of users are passed to, see docs/RELAY.md [default: none]
+    #[arg(long, value_name = "ADDR", value_parser = parse_backend)]
+    relay: Option<SocketAddr>,
     /// Datagrams that a worker takes at once, at the most
     #[arg(long, value_name = "N", default_value_t = BATCH_MAX, value_parser = parse_batch)]
     batch: usize,
@@ -169,6 +182,15 @@ const PACKET_LIFE_S_MAX: u32 = 365 * 86_400;
 /// Users for each SET that the default number of SETs aims at.
 const USERS_PER_SET: u64 = 4_000;
 
+/// Prefixes that fill the session table when each holds as much as it may by default. A carrier's gateway hides many
+/// phones behind one address, so it is few.
+const PREFIXES: u64 = 8;
+
+/// By default a prefix that holds nothing can fill its share in 4 s; small servers are not stingy.
+fn default_prefix_joins(sessions: u64) -> u32 {
+    u32::try_from(sessions / PREFIXES / 4).unwrap_or(u32::MAX).max(100)
+}
+
 impl ServeArgs {
     /// Checks every option, alone and with the others.
     pub fn settings(self) -> Result<Settings, Failure> {
@@ -213,6 +235,9 @@ impl ServeArgs {
             },
             machine: self.machine,
             totals,
+            prefix_sessions: self.prefix_sessions.unwrap_or((self.sessions / PREFIXES).max(1)),
+            prefix_joins: self.prefix_joins.unwrap_or_else(|| default_prefix_joins(self.sessions)),
+            relay: self.relay,
             shakes_per_s: self.shakes_per_s,
             wins_per_user: self.wins_per_user,
             packet_life_s,

@@ -6,8 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 /// Drops that do not come from bad datagrams, and what helps.
-const ALARMS: [(&str, &str); 6] = [
+const ALARMS: [(&str, &str); 7] = [
     ("full", "a table or queue is full: more --sessions, --accounts, --packets or --members"),
+    (
+        "prefix",
+        "one network has had its share: a flood, or a carrier's gateway, which needs more --prefix-sessions or --prefix-joins",
+    ),
     (
         "rxq_overflow",
         "datagrams were lost in a socket's receive buffer: more --workers, or a larger net.core.rmem_max",

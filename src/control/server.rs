@@ -55,6 +55,14 @@ pub enum StartError {
         /// What the kernel says.
         error: std::io::Error,
     },
+    /// There is no way to the backend.
+    #[error("--relay {addr}: {error}; name an address that can be reached from here")]
+    Relay {
+        /// The address.
+        addr: SocketAddr,
+        /// What the kernel says.
+        error: std::io::Error,
+    },
     /// A worker's thread did not start.
     #[error("worker {worker} on core {core:?}: {error}; name other cores with --cores, or --cores none")]
     Worker {
@@ -257,7 +265,10 @@ fn start_workers<E: net::Engine + Send + 'static>(
         let rng = os_seeded_rng().map_err(StartError::Random)?;
         let core = settings.cores.get(number as usize).copied();
         let plan = Arc::new(settings.service.clone());
-        let options = WorkerOptions { core, idle: settings.idle, plan };
+        let backend = settings
+            .relay
+            .map(|addr| net::Backend::connect(addr).map_err(|error| StartError::Relay { addr, error }));
+        let options = WorkerOptions { core, idle: settings.idle, plan, backend: backend.transpose()? };
         let new_core = move |now: Now| Core::new(config, keys, now, rng, Beginning { groups, links });
         let (worker, thread) = worker::start(number, engine, handover, options, new_core, own)
             .map_err(|error| StartError::Worker { worker: number, core, error })?;

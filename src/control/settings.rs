@@ -3,6 +3,7 @@
 use super::io::Io;
 use crate::ledger::sqlite::JournalOptions;
 use crate::set::book::Order;
+use crate::set::prefixes::share;
 use crate::set::{Capacity, Config};
 use crate::worker::{Idle, Plan};
 use redpkt_proto::keyring::KeyRing;
@@ -35,6 +36,12 @@ pub struct Settings {
     pub machine: u16,
     /// Sessions, accounts and packets in all, as asked for.
     pub totals: Totals,
+    /// Sessions that one source prefix may hold; 0 means no limit.
+    pub prefix_sessions: u64,
+    /// Handshakes that one source prefix may have in a second; 0 means no limit.
+    pub prefix_joins: u32,
+    /// Where RELAY messages are passed to.
+    pub relay: Option<SocketAddr>,
     /// Shakes that a user gets answered in a second; 0 means no limit.
     pub shakes_per_s: u16,
     /// Packets that a user can win by shaking; 0 means no limit.
@@ -87,6 +94,10 @@ const ROW_BYTES: u64 = 112;
 /// Answers that may wait for the disk in each group.
 const PROMISES_PER_GROUP: usize = 16_384;
 
+/// Questions to the backend that may be unanswered at once, of one worker: 200 KiB. With a backend that answers in
+/// 10 ms that is 200,000 a second.
+const RELAY_QUESTIONS_PER_WORKER: usize = 2_048;
+
 /// Invitations that may be on their way to users of one worker at once.
 const PUSHES_PER_WORKER: usize = 16_384;
 
@@ -99,6 +110,10 @@ impl Settings {
             layout: self.layout,
             worker,
             capacity: Capacity::of_totals(self.layout.sets, sessions, accounts, packets, members),
+            // A SET never has more slots than 32 bits hold.
+            prefix_sessions: share(self.prefix_sessions, self.layout.sets).min(u32::MAX.into()) as u32,
+            prefix_joins_per_s: share(self.prefix_joins.into(), self.layout.workers) as u32,
+            relay_questions: if self.relay.is_some() { RELAY_QUESTIONS_PER_WORKER } else { 0 },
             shakes_per_s: self.shakes_per_s,
             keepalive_s: self.keepalive_s,
             idle_s: self.idle_s,

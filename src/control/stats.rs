@@ -61,6 +61,10 @@ pub struct Stats {
     pub refused: u64,
     /// Invitations by what became of them.
     pub invites: InviteStats,
+    /// Messages for the backend by what became of them.
+    pub relay: RelayStats,
+    /// What was dropped as `prefix`, by why.
+    pub prefix: PrefixStats,
     /// Packets whose time was over before they were empty.
     pub expired: u64,
     /// What went back from them, in fen.
@@ -122,6 +126,40 @@ pub struct InviteStats {
     pub pushed: u64,
     /// Without room, and not told.
     pub lost: u64,
+}
+
+/// Messages for the backend by what became of them.
+#[derive(Debug, Serialize)]
+pub struct RelayStats {
+    /// Sent to the backend.
+    pub sent: u64,
+    /// Answered by it, and told to who has asked.
+    pub answered: u64,
+    /// Answered Busy or NotDone at once.
+    pub refused: u64,
+    /// Not answered by it in time, and answered Busy.
+    pub expired: u64,
+    /// Answered by it, when who has asked had no session any more, another one, or another address.
+    pub undelivered: u64,
+    /// What came from it and answers nothing that was asked: late, twice, or forged.
+    pub unasked: u64,
+    /// What came from it and is no answer.
+    pub malformed: u64,
+    /// Not sent: the kernel did not take it.
+    pub send_error: u64,
+    /// How often the network said that it cannot be reached.
+    pub unreachable: u64,
+}
+
+/// What was dropped because a source prefix has had its share, by why.
+#[derive(Debug, Serialize)]
+pub struct PrefixStats {
+    /// HELLOs and JOINs that were not looked at: under load, faster than `--prefix-joins`.
+    pub unread: u64,
+    /// Sessions that did not begin: faster than `--prefix-joins`.
+    pub joins: u64,
+    /// Sessions that did not begin, or not move there: more than `--prefix-sessions`.
+    pub sessions: u64,
 }
 
 /// The ledger, all groups together.
@@ -323,6 +361,22 @@ impl Stats {
             invites: InviteStats {
                 pushed: sum(|worker| worker.core.invites_pushed),
                 lost: sum(|worker| worker.core.invites_lost),
+            },
+            relay: RelayStats {
+                sent: sum(|worker| worker.backend.sent),
+                answered: sum(|worker| worker.core.relay.answered),
+                refused: sum(|worker| worker.core.relay.refused),
+                expired: sum(|worker| worker.core.relay.expired),
+                undelivered: sum(|worker| worker.core.relay.undelivered),
+                unasked: sum(|worker| worker.core.relay.unasked),
+                malformed: sum(|worker| worker.core.relay.malformed),
+                send_error: sum(|worker| worker.backend.send_error),
+                unreachable: sum(|worker| worker.backend.unreachable),
+            },
+            prefix: PrefixStats {
+                unread: sum(|worker| worker.core.prefix_unread),
+                joins: sum(|worker| worker.core.prefix_joins),
+                sessions: sum(|worker| worker.core.prefix_sessions),
             },
             expired: sum(|worker| worker.core.expired),
             returned_fen: sum(|worker| worker.core.returned_fen),

@@ -8,6 +8,7 @@
 //! | `classic` | what the two programs of the sockets have in common |
 //! | `steering` | the program in the kernel that brings a datagram to its owner's socket |
 //! | `xdp` | the engine over AF_XDP: past the kernel's stack |
+//! | `backend` | a worker's socket to the backend that RELAY messages are passed to |
 //! | `handover` | rings between workers for datagrams that came to the wrong one |
 //! | `locals` | names for our own ends of paths |
 //! | `waker` | ends another thread's sleep, at the price of a system call only when it sleeps |
@@ -30,6 +31,7 @@ mod address;
 pub mod affinity;
 #[cfg(test)]
 pub(crate) mod allocation;
+pub mod backend;
 pub mod bind;
 mod classic;
 pub mod client;
@@ -50,6 +52,7 @@ mod tests;
 pub mod waker;
 pub mod xdp;
 
+pub use backend::{Backend, BackendCounters};
 pub use bind::{BindError, BindOptions, bind};
 pub use handover::{Handover, RingFull, mesh};
 pub use huge_pages::advise_huge_pages;

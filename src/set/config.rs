@@ -2,8 +2,10 @@
 
 use super::book::{Accounts, Packets};
 use super::invites::Invites;
+use super::prefixes::{HandshakeRate, share};
 use super::promises::Promises;
 use super::pushes::Pushes;
+use super::relay::Relay;
 use super::sessions::Sessions;
 use redpkt_proto::steer::Layout;
 
@@ -18,6 +20,12 @@ pub struct Config {
     pub worker: u32,
     /// Records of each table in each SET.
     pub capacity: Capacity,
+    /// Sessions that one source prefix may hold in each SET; 0 means no limit.
+    pub prefix_sessions: u32,
+    /// Handshakes that one source prefix may have with this worker in a second; 0 means no limit.
+    pub prefix_joins_per_s: u32,
+    /// Questions to the backend that may be unanswered at once; 0 where there is no backend.
+    pub relay_questions: usize,
     /// Shakes that a user gets answered in a second; 0 means no limit.
     pub shakes_per_s: u16,
     /// How often clients are told to send something, in seconds.
@@ -53,17 +61,10 @@ pub struct Capacity {
 const MEMBERS_MIN: u64 = 1_024;
 
 impl Capacity {
-    /// Room in each of `sets` SETs so that `sessions` and `accounts` uniformly hashed users surely fit:
-    /// the mean and six standard deviations (of a binomial distribution, at most √mean). Packets are
-    /// dealt round-robin and need no room to spare.
+    /// Room in each of `sets` SETs so that `sessions` and `accounts` uniformly hashed users surely fit, see [`share`].
+    /// Packets are dealt round-robin and need no room to spare.
     pub fn of_totals(sets: u32, sessions: u64, accounts: u64, packets: u64, members: u64) -> Capacity {
-        let hashed = |total: u64| {
-            if sets == 1 {
-                return total as usize;
-            }
-            let mean = total as f64 / f64::from(sets);
-            ((mean + 6.0 * mean.sqrt()).ceil() as u64).min(total) as usize
-        };
+        let hashed = |total| share(total, sets) as usize;
         Capacity {
             sessions: hashed(sessions),
             accounts: hashed(accounts),
@@ -104,6 +105,8 @@ impl Config {
         self.capacity.bytes(self.own_sets().count())
             + self.own_groups().count() * Promises::bytes(self.promises)
             + Pushes::bytes(self.pushes)
+            + HandshakeRate::bytes()
+            + Relay::bytes(self.relay_questions)
     }
 }
 

@@ -10,9 +10,11 @@ use super::invites::Invitation;
 use super::links::{Links, Message};
 use super::mask::{Guard, NOBODY, PANICS_MAX, Panicked, SWEEPING, SetState, Writing};
 use super::mint::Inviting;
+use super::prefixes::HandshakeRate;
 use super::promises::Promises;
 use super::pushes::Pushes;
 use super::rate::ShakeRate;
+use super::relay::Relay;
 use super::requests::Sending;
 use super::sessions::{Sessions, SlotId};
 use super::settle::Done;
@@ -203,6 +205,8 @@ pub struct Core<L> {
     /// Of rebuilt groups, to be brought to others.
     pub(super) owed: VecDeque<Message>,
     pub(super) shake_rate: ShakeRate,
+    pub(super) handshake_rate: HandshakeRate,
+    pub(super) relay: Relay,
     pub(super) counters: Counters,
     pub(super) position_of_set: Vec<u32>,
     pub(super) rng: Rng,
@@ -246,7 +250,7 @@ impl<L: Ledger> Core<L> {
         Core {
             cookies: CookieJar::new(now, &mut rng),
             random_secret,
-            sessions: Sessions::new(places.len(), config.capacity.sessions, rng.next_u64()),
+            sessions: Sessions::new(places.len(), config.capacity.sessions, config.prefix_sessions, &mut rng),
             guards: vec![Guard::default(); places.len()],
             work: NOBODY,
             panicked: ArrayVec::new(),
@@ -259,6 +263,8 @@ impl<L: Ledger> Core<L> {
             news: VecDeque::with_capacity(NEWS_MAX),
             owed: VecDeque::new(),
             shake_rate: ShakeRate::new(config.shakes_per_s),
+            handshake_rate: HandshakeRate::new(config.prefix_joins_per_s, &mut rng),
+            relay: Relay::new(config.relay_questions),
             counters: Counters::default(),
             position_of_set,
             rng,
@@ -331,6 +337,7 @@ impl<L: Ledger> Core<L> {
         let due = self.tick(now);
         let more = self.settle(now, &mut send) | more;
         let more = self.guarded(|core| core.push_due(now, &mut send)) | more;
+        self.guarded(|core| core.expire_questions(now, &mut send));
         if self.service.prompt || now.mono_ns.saturating_sub(self.flushed_ns) >= FLUSH_EVERY_NS {
             self.flushed_ns = now.mono_ns;
             self.groups.iter_mut().for_each(|group| group.ledger.flush());
@@ -507,6 +514,9 @@ impl<L: Ledger> Core<L> {
         }
         let user = first.user.get();
         let class = Class::of(first.op);
+        if class == Class::Join && !self.admits_handshake(now, &job.path) {
+            return Found::Done;
+        }
         if !self.service.gate.admits(class, user) {
             return self.shed(now, job, class);
         }

@@ -39,11 +39,15 @@ pub enum Drop {
     Shed,
     /// A request or a join in a SET that is masked, or a join in one that is drained.
     Masked,
+    /// A handshake, or a proof of address, of a source prefix that has had its share.
+    Prefix,
+    /// A RELAY for a backend that cannot be reached, or has too many unanswered.
+    Relay,
 }
 
 impl Drop {
     /// Every reason, in the order of its number.
-    pub const ALL: [Drop; 16] = [
+    pub const ALL: [Drop; 18] = [
         Drop::Length,
         Drop::Version,
         Drop::Op,
@@ -60,6 +64,8 @@ impl Drop {
         Drop::Ledger,
         Drop::Shed,
         Drop::Masked,
+        Drop::Prefix,
+        Drop::Relay,
     ];
 
     /// Its name in `/stats.json`.
@@ -81,6 +87,8 @@ impl Drop {
             Drop::Ledger => "ledger",
             Drop::Shed => "shed",
             Drop::Masked => "masked",
+            Drop::Prefix => "prefix",
+            Drop::Relay => "relay",
         }
     }
 }
@@ -135,6 +143,14 @@ pub struct Counters {
     pub idle_ended: u64,
     /// Sessions that proved a new address.
     pub path_changes: u64,
+    /// Of what is dropped as [`Drop::Prefix`]: handshakes that were not looked at.
+    pub prefix_unread: u64,
+    /// Sessions that did not begin because too many had in that second.
+    pub prefix_joins: u64,
+    /// Sessions that did not begin, and addresses that were not taken as proved, because too many are there.
+    pub prefix_sessions: u64,
+    /// What became of RELAYs.
+    pub relay: super::relay::RelayCounters,
     /// Refused unread, by [`Class`](crate::gate::Class).
     pub shed: [u64; crate::gate::CLASSES],
     /// By [`Drop`].

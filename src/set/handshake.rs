@@ -1,17 +1,20 @@
 //! HELLO and JOIN: from a ticket to a session, without keeping anything for an address that is not proved.
 
+use super::admission;
 use super::core::{Core, Job, refuse};
 use super::counters::Drop;
 use super::fault::{self, Fault};
 use super::mask::MASKED_RETRY_AFTER_MS;
+use super::prefixes::Limited;
 use super::sessions::SlotId;
+use crate::gate::{ALL, Class};
 use crate::ledger::Ledger;
 use redpkt_proto::body::{Challenge, Hello, Join, RefusalCode, TicketFields, Welcome};
 use redpkt_proto::cookie::Purpose;
 use redpkt_proto::seal::SessionKey;
 use redpkt_proto::ticket::TicketSecret;
 use redpkt_proto::{
-    Direction, FRAMES_PER_DATAGRAM_MAX, Frame, IN_FLIGHT_MAX, Now, Op, SESSION_STEP_MS, handshake,
+    Direction, FRAMES_PER_DATAGRAM_MAX, Frame, IN_FLIGHT_MAX, Now, Op, Path, SESSION_STEP_MS, handshake,
 };
 
 /// When a client may ask again for a place in a full SET, in ms: sessions end by idle time only, so soon
@@ -28,6 +31,36 @@ impl<L: Ledger> Core<L> {
             Some(Op::Hello) => self.hello(now, job),
             _ => self.join(now, job, set),
         }
+    }
+
+    /// Whether the budget of its prefix lets a handshake datagram be looked at. One that is not is not answered: its
+    /// source is not proved, and an answer costs as much as the flood has cost.
+    pub(super) fn admits_handshake(&mut self, now: Now, path: &Path) -> bool {
+        let are_shed = self.service.gate.limits[Class::Join as usize] != ALL;
+        let is_admitted = self.handshake_rate.admits_unproved(now, path, are_shed);
+        if !is_admitted {
+            self.counters.drop(Drop::Prefix);
+            self.counters.prefix_unread += 1;
+        }
+        is_admitted
+    }
+
+    /// Whether a session may begin, given whether its prefix has room for it; else the JOIN is told when to come again.
+    /// A replayed JOIN begins nothing, so nobody uses up the budget of others.
+    fn prefix_admits(&mut self, now: Now, job: &mut Job<'_>, has_room: bool) -> bool {
+        let wait_ms = if !has_room {
+            self.counters.prefix_sessions += 1;
+            FULL_RETRY_AFTER_MS
+        } else if !self.handshake_rate.take(now, &job.path, Limited::Proved) {
+            self.counters.prefix_joins += 1;
+            0
+        } else {
+            return true;
+        };
+        self.counters.drop(Drop::Prefix);
+        let retry_after_ms = wait_ms + admission::retry_after_ms(job.frames[0].header.user.get(), now);
+        refuse(job, Op::Error, RefusalCode::Busy as u8, retry_after_ms);
+        false
     }
 
     fn hello(&mut self, now: Now, job: &mut Job<'_>) {
@@ -48,6 +81,7 @@ impl<L: Ledger> Core<L> {
         fault::here(Fault::Handshake);
         let id = match self.sessions.find(set, user) {
             None if !self.is_ok(set) => return self.refuse_newcomer(job),
+            None if !self.prefix_admits(now, job, self.sessions.may_begin(set, &job.path)) => return,
             None => match self.sessions.add(set, user) {
                 Some(id) => id,
                 None => {
@@ -75,12 +109,15 @@ impl<L: Ledger> Core<L> {
                     }
                     return;
                 }
+                if !self.prefix_admits(now, job, self.sessions.may_move(id, &job.path)) {
+                    return;
+                }
                 id
             }
         };
         let number = now.session_number();
         let (_, key) = self.session_key(&secret, user, &join.client_random, number);
-        self.sessions.get_mut(id).begin(number, key, job.path, now);
+        self.sessions.begin(id, number, key, job.path, now);
         self.counters.joins += 1;
         let user = self.sessions.get(id).user;
         self.push_to_newcomer(now, user);

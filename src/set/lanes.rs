@@ -69,6 +69,7 @@ fn is_session_op(op: u8) -> bool {
                 | Op::Invites
                 | Op::InviteOk
                 | Op::Ask
+                | Op::Relay
         )
     )
 }

@@ -1,11 +1,13 @@
 //! The session slots of a worker: preallocated, the same number for each SET.
 
 use super::index::Index;
+use super::prefixes::Held;
 use super::window::RequestWindow;
+use rand::Rng as _;
 use redpkt_proto::body::Body;
 use redpkt_proto::replay::ReplayWindow;
 use redpkt_proto::seal::SessionKey;
-use redpkt_proto::{Direction, Frame, Header, Now, Op, Path};
+use redpkt_proto::{Direction, Frame, Header, Now, Op, Path, Rng};
 
 /// One user's session. 96 bytes: what a shake needs lies in two neighbouring cache lines.
 #[repr(C)]
@@ -41,6 +43,8 @@ pub struct Sessions {
     index: Index,
     slots_per_set: u32,
     lists: Vec<SetList>,
+    /// By source prefix.
+    held: Held,
     /// Where the idle sweep goes on: a position in `slots`.
     sweep_at: usize,
 }
@@ -65,22 +69,25 @@ pub struct SlotId {
 }
 
 impl Sessions {
-    /// Room for `slots_per_set` sessions in each of `sets` SETs. Every slot is written, so the memory is
-    /// there before the first datagram comes.
-    pub fn new(sets: usize, slots_per_set: usize, seed: u64) -> Sessions {
+    /// Room for `slots_per_set` sessions in each of `sets` SETs, of which one source prefix may hold `prefix_most` in
+    /// each SET; 0 means no limit. Every slot is written, so the memory is there before the first datagram comes.
+    pub fn new(sets: usize, slots_per_set: usize, prefix_most: u32, rng: &mut Rng) -> Sessions {
         let count = slots_per_set as u32;
         Sessions {
             slots: (0..sets * slots_per_set).map(|at| Slot::first(at as u32 % count, count)).collect(),
-            index: Index::new(sets, slots_per_set, seed),
+            index: Index::new(sets, slots_per_set, rng.next_u64()),
             slots_per_set: slots_per_set as u32,
             lists: vec![SetList { free: 0, live: 0, top: 0, is_frozen: false }; sets],
+            held: Held::new(sets, slots_per_set, prefix_most, rng),
             sweep_at: 0,
         }
     }
 
     /// Bytes that this takes.
     pub fn bytes(sets: usize, slots_per_set: usize) -> usize {
-        sets * slots_per_set * size_of::<Slot>() + Index::bytes(sets, slots_per_set)
+        sets * slots_per_set * size_of::<Slot>()
+            + Index::bytes(sets, slots_per_set)
+            + Held::bytes(sets, slots_per_set)
     }
 
     /// All slots as one piece of memory, for the kernel's advice on huge pages.
@@ -138,10 +145,35 @@ impl Sessions {
         Some(id)
     }
 
+    /// Whether the prefix of `path` may hold one session more in a SET.
+    pub fn may_begin(&self, set: u32, path: &Path) -> bool {
+        self.held.admits(set, &Path::NONE, path)
+    }
+
+    /// Whether the session there may be one of `path`: it is, or that prefix may hold one more.
+    pub fn may_move(&self, id: SlotId, path: &Path) -> bool {
+        self.held.admits(id.set, &self.get(id).path, path)
+    }
+
+    /// Begins a session in a slot, and ends the one that was there.
+    pub fn begin(&mut self, id: SlotId, number: u32, key: SessionKey, path: Path, now: Now) {
+        let before = self.get(id).path;
+        self.held.moved(id.set, &before, &path);
+        self.get_mut(id).begin(number, key, path, now);
+    }
+
+    /// A session has proved another address.
+    pub fn proved(&mut self, id: SlotId, path: &Path) {
+        let before = self.get(id).path;
+        self.held.moved(id.set, &before, path);
+        self.get_mut(id).path = *path;
+    }
+
     /// Ends a session and frees its slot.
     pub fn remove(&mut self, id: SlotId) {
         let base = id.set * self.slots_per_set;
-        let user = self.get(id).user;
+        let Slot { user, path, .. } = *self.get(id);
+        self.held.moved(id.set, &path, &Path::NONE);
         let slots = &self.slots;
         self.index.remove(id.set as usize, user, id.slot, |slot| slots[(base + slot) as usize].user);
         let list = &mut self.lists[id.set as usize];
@@ -170,6 +202,7 @@ impl Sessions {
         let (count, base) = (self.slots_per_set, set * self.slots_per_set);
         (0..count).for_each(|slot| self.slots[(base + slot) as usize] = Slot::first(slot, count));
         self.index.clear(set as usize);
+        self.held.reset(set);
         self.lists[set as usize] = SetList { free: 0, live: 0, top: 0, is_frozen: false };
     }
 
@@ -223,6 +256,12 @@ impl Sessions {
         self.slots.len()
     }
 
+    /// Sessions of a SET that are counted under a prefix.
+    #[cfg(test)]
+    pub fn held(&self, set: u32) -> u32 {
+        self.held.counted(set)
+    }
+
     /// Live sessions of a SET.
     pub fn live(&self, set: u32) -> u32 {
         self.lists[set as usize].live
@@ -269,7 +308,7 @@ impl Slot {
 
     /// Begins a new session in this slot: nothing of the one before remains but the user, and how much of
     /// the user's allowance is used up.
-    pub fn begin(&mut self, number: u32, key: SessionKey, path: Path, now: Now) {
+    fn begin(&mut self, number: u32, key: SessionKey, path: Path, now: Now) {
         let user = self.user;
         let next_shake = if self.number == 0 { super::rate::ticks(now) } else { self.next_shake };
         *self = Slot { user, key, path, number, seen_ms: now.mono_ms(), next_shake, ..Slot::free() };
@@ -279,18 +318,19 @@ impl Slot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rand::SeedableRng as _;
 
     const NOW: Now = Now { mono_ns: 1_000_000_000, wall_ms: 0 };
 
     fn begun(sessions: &mut Sessions, set: u32, user: u64) -> Option<SlotId> {
         let id = sessions.add(set, user)?;
-        sessions.get_mut(id).begin(1, SessionKey::from_bytes([1; 16]), Path::NONE, NOW);
+        sessions.begin(id, 1, SessionKey::from_bytes([1; 16]), Path::NONE, NOW);
         Some(id)
     }
 
     #[test]
     fn a_full_set_takes_nobody_and_leaves_the_others_alone() {
-        let mut sessions = Sessions::new(2, 3, 0);
+        let mut sessions = Sessions::new(2, 3, 0, &mut Rng::seed_from_u64(1));
         for user in 1..=3 {
             assert!(begun(&mut sessions, 0, user).is_some());
         }
@@ -307,7 +347,7 @@ mod tests {
     /// slots than it was told.
     #[test]
     fn a_sweep_is_bounded_and_ends_only_idle_sessions() {
-        let mut sessions = Sessions::new(1, 8, 0);
+        let mut sessions = Sessions::new(1, 8, 0, &mut Rng::seed_from_u64(1));
         for user in 0..8 {
             begun(&mut sessions, 0, user).unwrap();
         }

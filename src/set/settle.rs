@@ -8,7 +8,7 @@ use super::links::{Asker, Decided, Message};
 use super::mask::NOBODY;
 use super::promises::{Promise, Promised};
 use crate::ledger::Ledger;
-use redpkt_proto::body::{Answer, PacketId, Status};
+use redpkt_proto::body::{Body, PacketId, Status};
 use redpkt_proto::{Frame, Now, Op, Path, seal};
 
 /// What the operator is told of something that was asked for: that it is written, or why not.
@@ -145,7 +145,7 @@ impl<L: Ledger> Core<L> {
         &mut self,
         asker: &Asker,
         op: Op,
-        answer: &Answer,
+        answer: &impl Body,
         send: &mut impl FnMut(&Path, &Frame),
     ) {
         let slot = self.sessions.get_mut(asker.id);

@@ -9,6 +9,7 @@ mod gather;
 mod hardware;
 mod load;
 mod panics;
+mod relay;
 mod run;
 mod service;
 mod snapshot;

@@ -7,10 +7,11 @@ use super::gather::Gather;
 use super::hardware::ThisProcessor;
 use super::load::Load;
 use super::panics::{self, Panics};
+use super::relay;
 use super::service::{Plan, Standing};
 use super::snapshot::{GroupSnapshot, SetSnapshot, WorkerSnapshot};
 use crate::ledger::Ledger;
-use crate::net::{self, Datagram, Engine, Handover, RingFull};
+use crate::net::{self, Backend, Datagram, Engine, Handover, RingFull};
 use crate::set::book::{Book, Order, OrderState};
 use crate::set::links::Message;
 use crate::set::{Core, Done, Drop, Job, Payment, SetPart};
@@ -36,6 +37,9 @@ const COMMANDS_MAX: usize = 128;
 
 /// The longest sleep: how late a packet of an order can be minted when nobody shakes.
 const SLEEP: Duration = Duration::from_millis(10);
+
+/// The longest sleep while a backend has something to answer, which does not end a sleep: how late an answer can be.
+const SLEEP_FOR_BACKEND: Duration = Duration::from_millis(1);
 
 /// How often figures are published at the most.
 const PUBLISH_NS: u64 = 50_000_000;
@@ -106,7 +110,6 @@ pub enum Idle {
 }
 
 /// How a worker runs.
-#[derive(Clone, Debug)]
 pub struct WorkerOptions {
     /// The core it is pinned to; `None` leaves it to the kernel.
     pub core: Option<usize>,
@@ -114,6 +117,8 @@ pub struct WorkerOptions {
     pub idle: Idle,
     /// What it gives up at which load.
     pub plan: Arc<Plan>,
+    /// Where RELAY messages are passed to.
+    pub backend: Option<Backend>,
 }
 
 /// The control plane's side of a running worker.
@@ -234,6 +239,7 @@ where
             load: Load::default(),
             admission: Admission::new(now.mono_ns, secret),
             plan: options.plan,
+            backend: options.backend,
             standing: Standing::default(),
             snapshot: WorkerSnapshot::default(),
             published_ns: 0,
@@ -278,6 +284,7 @@ pub struct Worker<E, L> {
     load: Load,
     admission: Admission,
     plan: Arc<Plan>,
+    backend: Option<Backend>,
     standing: Standing,
     snapshot: WorkerSnapshot,
     published_ns: u64,
@@ -317,9 +324,18 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
             }
             let engine = &mut self.engine;
             let mut gather = Gather::new(|path, frames| engine.send(path, frames.as_bytes()));
+            let heard = match &mut self.backend {
+                Some(backend) if received == 0 || self.core.awaits_backend() => {
+                    relay::hear(backend, &mut self.core, now, |path, frame| gather.push(path, frame))
+                }
+                _ => 0,
+            };
             let more_is_due = self.core.turn(now, |path, frame| gather.push(path, frame));
             gather.flush();
             self.engine.flush();
+            if let Some(backend) = &mut self.backend {
+                relay::pass_on(backend, &mut self.core, now);
+            }
             self.core.told_workers().for_each(|worker| self.handover.wake(worker as usize));
             for panicked in self.core.take_panicked() {
                 self.panics.tell(self.number, &panicked, now);
@@ -328,7 +344,7 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
                 // Nobody waits any more for what finds no place: whoever has asked asks again.
                 let _ = self.done.push(done);
             }
-            let idle = received == 0 && taken == 0 && !more_is_due;
+            let idle = received == 0 && taken == 0 && heard == 0 && !more_is_due;
             if now.mono_ns - self.published_ns >= PUBLISH_NS {
                 self.publish(now);
             }
@@ -336,7 +352,8 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
                 return self.publish(now);
             }
             if idle && self.idle == Idle::Block {
-                self.engine.wait(SLEEP);
+                let awaits = self.core.awaits_backend();
+                self.engine.wait(if awaits { SLEEP_FOR_BACKEND } else { SLEEP });
             } else if idle {
                 std::hint::spin_loop();
             }
@@ -460,6 +477,7 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
         let snapshot = &mut self.snapshot;
         snapshot.core = *self.core.counters();
         snapshot.net = self.engine.counters();
+        snapshot.backend = self.backend.as_ref().map_or_else(Default::default, Backend::counters);
         (snapshot.sessions, snapshot.pool_packets, snapshot.pool_fen) = (0, 0, 0);
         for (set, (number, published)) in self.core.set_stats().zip(self.sets.iter()) {
             assert_eq!(set.set, *number, "a worker publishes the SETs that it owns");

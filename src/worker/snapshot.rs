@@ -13,6 +13,8 @@ pub struct WorkerSnapshot {
     pub core: set::Counters,
     /// What the engine counts.
     pub net: net::Counters,
+    /// What the way to the backend counts.
+    pub backend: net::BackendCounters,
     /// Datagrams given to the workers that own their users.
     pub handed_over: u64,
     /// Datagrams that could not be given over: a ring was full.

@@ -124,7 +124,7 @@ fn an_unknown_op_is_dropped() {
     let (mut user, peer) = scene.join(1);
     let requests =
         [Op::Shake, Op::Open, Op::Send, Op::Share, Op::Grab, Op::Balance, Op::History, Op::Invites];
-    let others = [Op::Ask, Op::InviteOk, Op::Keepalive, Op::PathOk, Op::Hello, Op::Join];
+    let others = [Op::Ask, Op::Relay, Op::InviteOk, Op::Keepalive, Op::PathOk, Op::Hello, Op::Join];
     let served: Vec<u8> = requests.into_iter().chain(others).map(|op| op as u8).collect();
     // A SEND_MORE without its SEND is among the others.
     let ops: Vec<u8> = (0..=255).filter(|op| !served.contains(op)).collect();

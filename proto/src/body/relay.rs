@@ -1,4 +1,4 @@
-//! RELAY and REDIRECT: what other services are reached by. Final on the wire, not served in this release.
+//! RELAY and REDIRECT: what other services are reached by. REDIRECT is final on the wire and not sent in this release.
 
 use crate::RELAY_BYTES_MAX;
 use zerocopy::little_endian::{U16, U32, U64};

@@ -36,6 +36,7 @@ impl<L: Ledger> Core<L> {
             Op::PathOk => return self.path_ok(now, path, id, &frame.body()),
             // The first frame of a send is answered, the others belong to it.
             Op::InviteOk | Op::SendMore => return None,
+            Op::Relay => return self.relay(now, path, id, flags, &frame.body()),
             Op::Send => {
                 let counter = frame.body::<Send>().counter.get();
                 let req = u64::from(self.sessions.get(id).number) << 32 | u64::from(counter);

@@ -5,6 +5,7 @@ mod elsewhere;
 mod masked;
 mod packet;
 mod read;
+mod relay;
 mod send;
 mod session;
 mod shake;
@@ -66,6 +67,7 @@ impl<L: Ledger> Core<L> {
             Op::PathOk => return self.path_ok(now, path, id, &frame.body()),
             Op::InviteOk => return self.invite_ok(now, id, &frame.body()),
             Op::Send => self.send(now, path, id, flags, frame, behind)?,
+            Op::Relay => return self.relay(now, path, id, flags, &frame.body()),
             Op::SendMore => return self.send_more(now, id, &frame.body()),
             Op::History => return self.history(now, self.asked(path, id, flags, op, &frame.body())),
             Op::Ask => return self.look_up(now, self.asked(path, id, flags, op, &frame.body())),

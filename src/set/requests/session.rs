@@ -28,14 +28,19 @@ impl<L: Ledger> Core<L> {
 
     /// From now on the session's address is the one that sent the proof.
     pub(super) fn path_ok(&mut self, now: Now, path: &Path, id: SlotId, proof: &PathProof) -> Option<Frame> {
-        let slot = self.sessions.get_mut(id);
+        let slot = self.sessions.get(id);
         let nonce = path_nonce(slot.number);
         if !self.cookies.check(&proof.cookie, Purpose::Path, now, path, slot.user, &nonce) {
             self.counters.drop(Drop::Cookie);
             return None;
         }
         if slot.path != *path {
-            slot.path = *path;
+            if !self.sessions.may_move(id, path) {
+                self.counters.drop(Drop::Prefix);
+                self.counters.prefix_sessions += 1;
+                return None;
+            }
+            self.sessions.proved(id, path);
             self.counters.path_changes += 1;
         }
         self.still_here(now, id, 0)

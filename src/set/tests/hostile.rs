@@ -56,7 +56,7 @@ fn bad_session_frames_are_dropped_and_the_session_goes_on() {
     assert_eq!(world.ask(client.path, &[client.clone().shake_frame(), other.shake_frame()]), []);
     assert_eq!(world.dropped(Drop::MixedUsers), 1);
 
-    for op in [0, 10, 15, 26, 255, Op::Welcome as u8, Op::Stale as u8, Op::Path as u8] {
+    for op in [0, 10, 15, 30, 255, Op::Welcome as u8, Op::Stale as u8, Op::Path as u8] {
         let mut frame = client.clone().shake_frame();
         frame.header.op = op;
         assert_eq!(world.ask(client.path, &[frame]), [], "op {op}");

@@ -9,6 +9,8 @@ mod money;
 mod once;
 mod paths;
 mod payments;
+mod prefixes;
+mod relay;
 mod requests;
 mod sends;
 mod shed;
