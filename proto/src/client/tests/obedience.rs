@@ -132,7 +132,10 @@ fn silence_is_taken_as_refusal() {
         let open = world.call(Call::Open { packet: 5 }).unwrap();
         world.run_for_ms(2_900);
         let (shakes, opens) = (world.sent_ms(Op::Shake).len(), world.sent_ms(Op::Open).len());
-        assert_eq!((shakes <= 6, shakes == opens), (obeys, !obeys), "{shakes} shakes, {opens} opens");
+        assert!(
+            if obeys { shakes <= 6 } else { shakes >= 15 } && opens >= 15,
+            "{shakes} shakes, {opens} opens"
+        );
         // One waits for its turn, the next is not asked for.
         (0..2).for_each(|_| _ = world.call(Call::Shake).unwrap());
         assert_eq!(not_nows(&world), usize::from(obeys));
