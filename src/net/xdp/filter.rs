@@ -9,7 +9,7 @@
 mod error;
 mod program;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub use error::FilterError;
 

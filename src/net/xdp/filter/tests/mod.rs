@@ -8,11 +8,11 @@ mod errors;
 mod frames;
 mod gates;
 mod mutations;
-mod namespace;
+pub(in crate::net::xdp) mod namespace;
 mod necessity;
 mod oracle;
 mod privileges;
-mod wire;
+pub(in crate::net::xdp) mod wire;
 
 use super::program::action;
 use super::{Filter, FilterError, Program};

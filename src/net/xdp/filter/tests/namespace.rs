@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// Runs `check` on a thread of its own in a network namespace of its own, which goes with the thread.
-pub(super) fn in_a_namespace(check: impl FnOnce() + Send) {
+pub(in crate::net::xdp) fn in_a_namespace(check: impl FnOnce() + Send) {
     std::thread::scope(|scope| {
         let thread = scope.spawn(|| match unshare(CloneFlags::CLONE_NEWNET) {
             Ok(()) => check(),
@@ -18,7 +18,7 @@ pub(super) fn in_a_namespace(check: impl FnOnce() + Send) {
 }
 
 /// Runs `ip` in this thread's namespace: what it printed, or `None` and the reason printed.
-pub(super) fn ip(arguments: &str) -> Option<String> {
+pub(in crate::net::xdp) fn ip(arguments: &str) -> Option<String> {
     let output = match Command::new("ip").args(arguments.split(' ')).output() {
         Ok(output) => output,
         Err(error) => {
@@ -63,7 +63,7 @@ pub(super) fn attach(program: &Program, interface: u32, mode: Mode) -> Link {
 }
 
 /// Waits up to 5 s for something that happens soon; whether it did.
-pub(super) fn soon(mut happened: impl FnMut() -> bool) -> bool {
+pub(in crate::net::xdp) fn soon(mut happened: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + Duration::from_secs(5);
     while !happened() {
         if Instant::now() > end {

@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::AsRawFd;
 
 /// Sends a whole Ethernet frame out of an interface.
-fn send(socket: &Socket, interface: u32, frame: &[u8]) -> io::Result<()> {
+pub(in crate::net::xdp) fn send(socket: &Socket, interface: u32, frame: &[u8]) -> io::Result<()> {
     let address = libc::sockaddr_ll {
         sll_family: libc::AF_PACKET as u16,
         sll_protocol: 0,
