@@ -37,24 +37,26 @@ fn times(report: &Report) -> Vec<Column> {
     };
     let mut columns = Vec::new();
     if !report.echo.is_empty() {
-        let runs =
+        let runs: Vec<_> =
             report.echo.iter().map(|Echo { offered_x, series, .. }| (*offered_x, &series[..])).collect();
-        columns.push(beside("a bare echo", runs, report.echo[0].load_s));
+        columns.push(beside("a bare echo", &runs, report.echo[0].load_s));
     }
     for (title, suffix) in
         [("clients that do not obey", "x-disobedient"), ("clients that obey", "x-obedient")]
     {
         let scenarios = of(suffix);
-        let runs = scenarios.iter().map(|scenario| (scenario.offered_x, &scenario.series[..])).collect();
+        let runs: Vec<_> =
+            scenarios.iter().map(|scenario| (scenario.offered_x, &scenario.series[..])).collect();
         if let Some(first) = scenarios.first() {
-            columns.push(beside(title, runs, first.load_s));
+            columns.push(beside(title, &runs, first.load_s));
         }
     }
     columns
 }
 
 /// Runs of several loads in the same panels, a colour each.
-fn beside(title: &str, runs: Vec<(f64, &[Point])>, load_s: (f64, f64)) -> Column {
+fn beside(title: &str, runs: &[(f64, &[Point])], load_s: (f64, f64)) -> Column {
+    let end_s = runs.iter().map(|(_, points)| end_s(points)).fold(load_s.1, f64::max);
     let lines = |of: fn(&Point) -> Option<f64>| {
         let line =
             |(nth, (times, points)): (usize, &(f64, &[Point]))| line(format!("{times} ×"), nth, points, of);
@@ -77,7 +79,7 @@ fn beside(title: &str, runs: Vec<(f64, &[Point])>, load_s: (f64, f64)) -> Column
         ),
         panel("level of service", Scale::Linear, level, lines(|point| point.level.map(|level| level as f64))),
     ];
-    Column { title: title.to_owned(), panels, load_s }
+    Column { title: title.to_owned(), panels, load_s, end_s }
 }
 
 /// One run, with all that there is of it.
@@ -132,7 +134,12 @@ fn alone(scenario: &Scenario) -> Column {
             of("shakes let in", 2, |point| point.shakes_admitted),
         ],
     ));
-    Column { title: scenario.name.clone(), panels, load_s: scenario.load_s }
+    Column { title: scenario.name.clone(), panels, load_s: scenario.load_s, end_s: end_s(series) }
+}
+
+/// When the last piece begins.
+fn end_s(points: &[Point]) -> f64 {
+    points.last().map_or(0.0, |point| point.at_s)
 }
 
 fn panel(title: &'static str, scale: Scale, say: fn(f64) -> String, lines: Vec<Line>) -> Panel {

@@ -6,15 +6,21 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use redpkt::cli::Failure;
 
-/// Pixels of a panel's drawing, and of what is left and above of it.
-const PANEL: (u32, u32) = (430, 170);
+/// Pixels of a panel's drawing where there are several columns, and where there is one; how high it is; and pixels of
+/// what is left of it, above and below.
+const WIDTH: u32 = 430;
+const WIDTH_ALONE: u32 = 740;
+const HEIGHT: u32 = 170;
 const LEFT: u32 = 66;
 const ABOVE: u32 = 52;
 const BELOW: u32 = 34;
 
 /// Pixels above the first row, and below the last.
 const HEAD: u32 = 62;
-const FOOT: u32 = 44;
+const FOOT: u32 = 50;
+
+/// Points that are further apart than so many times the others are not joined.
+const GAP: f64 = 2.5;
 
 /// Pixels that a character of a legend takes, about.
 const CHARACTER: i32 = 7;
@@ -44,6 +50,15 @@ pub struct Line {
     pub points: Vec<(f64, f64)>,
 }
 
+impl Line {
+    /// The points between which nothing is missing: where there is nothing to draw no line is drawn.
+    fn pieces(&self) -> impl Iterator<Item = &[(f64, f64)]> {
+        let steps = self.points.windows(2).map(|pair| pair[1].0 - pair[0].0);
+        let step = steps.fold(f64::INFINITY, f64::min);
+        self.points.chunk_by(move |one, next| next.0 - one.0 <= GAP * step)
+    }
+}
+
 /// How values are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scale {
@@ -70,6 +85,8 @@ pub struct Column {
     pub panels: Vec<Panel>,
     /// When the load began and ended, in s; shaded.
     pub load_s: (f64, f64),
+    /// How long all of it took, in s.
+    pub end_s: f64,
 }
 
 /// The picture, as SVG.
@@ -82,7 +99,8 @@ pub fn picture(title: &str, columns: &[Column], foot: &str) -> std::result::Resu
 
 fn draw(svg: &mut String, title: &str, columns: &[Column], foot: &str) -> Result<()> {
     let rows = columns.iter().map(|column| column.panels.len()).max().unwrap_or(0);
-    let (cell_width, cell_height) = (LEFT + PANEL.0, ABOVE + PANEL.1 + BELOW);
+    let width = if columns.len() > 1 { WIDTH } else { WIDTH_ALONE };
+    let (cell_width, cell_height) = (LEFT + width, ABOVE + HEIGHT + BELOW);
     let size = (cell_width * columns.len() as u32 + 16, HEAD + cell_height * rows as u32 + FOOT);
     let area = SVGBackend::with_string(svg, size).into_drawing_area();
     area.fill(&WHITE)?;
@@ -94,11 +112,11 @@ fn draw(svg: &mut String, title: &str, columns: &[Column], foot: &str) -> Result
             let of_row = columns.iter().filter_map(|column| column.panels.get(row));
             let range = range(panel.scale, of_row);
             let top = (HEAD + cell_height * row as u32) as i32;
-            panel.draw(&area, (left, top), column.load_s, range)?;
+            panel.draw(&area, (left, top, width), column, range)?;
         }
     }
-    for (nth, line) in broken(foot, (size.0 / 7) as usize).iter().take(2).enumerate() {
-        write(&area, line, (12, (size.1 - FOOT) as i32 + 12 + 17 * nth as i32), 13, &DARK)?;
+    for (nth, line) in broken(foot, (size.0 / 7) as usize).iter().take(3).enumerate() {
+        write(&area, line, (12, (size.1 - FOOT) as i32 + 8 + 16 * nth as i32), 13, &DARK)?;
     }
     area.present()?;
     Ok(())
@@ -126,25 +144,26 @@ impl Panel {
     fn draw(
         &self,
         area: &Area<'_>,
-        (left, top): (i32, i32),
-        load_s: (f64, f64),
+        (left, top, width): (i32, i32, u32),
+        Column { load_s, end_s, .. }: &Column,
         (low, high): (f64, f64),
     ) -> Result<()> {
         write(area, self.title, (left + LEFT as i32, top + 14), 15, &DARK)?;
+        if self.lines.iter().all(|line| line.points.is_empty()) {
+            return write(area, "none", (left + LEFT as i32, top + 36), 14, &DARK);
+        }
         let mut at = left + LEFT as i32;
         for line in &self.lines {
             write(area, &line.name, (at, top + 36), 14, &line.color)?;
             at += CHARACTER * line.name.chars().count() as i32 + 16;
         }
-        let ends = self.lines.iter().filter_map(|line| line.points.last()).map(|(at, _)| *at);
-        let end = ends.fold(load_s.1, f64::max).max(0.1);
         let place =
-            area.clone().shrink((left + 4, top + ABOVE as i32), (LEFT + PANEL.0 - 16, PANEL.1 + BELOW - 4));
+            area.clone().shrink((left + 4, top + ABOVE as i32), (LEFT + width - 16, HEIGHT + BELOW - 4));
         let mut chart = ChartBuilder::on(&place)
             .x_label_area_size(BELOW - 8)
             .y_label_area_size(LEFT - 6)
-            .build_cartesian_2d(0.0..end, low..high)?;
-        let shade = Rectangle::new([(load_s.0, low), (load_s.1.min(end), high)], SHADE.filled());
+            .build_cartesian_2d(0.0..*end_s, low..high)?;
+        let shade = Rectangle::new([(load_s.0, low), (load_s.1.min(*end_s), high)], SHADE.filled());
         chart.draw_series([shade])?;
         let value = |at: f64| if self.scale == Scale::Log { 10f64.powf(at) } else { at };
         let labels = if self.scale == Scale::Log { (high - low) as usize + 1 } else { 5 };
@@ -154,9 +173,9 @@ impl Panel {
             .bold_line_style(GRAY)
             .axis_style(DARK)
             .label_style(("sans-serif", 13).into_font().color(&DARK))
-            .x_labels(8)
+            .x_labels(7)
             .y_labels(labels)
-            .x_label_formatter(&|at| format!("{at:.0} s"))
+            .x_label_formatter(&|at| format!("{} s", (at * 10.0).round() / 10.0))
             .y_label_formatter(&|at| (self.say)(value(*at)))
             .draw()?;
         for line in &self.lines {
@@ -164,8 +183,10 @@ impl Panel {
                 Scale::Linear => Some((*time, *value)),
                 Scale::Log => (*value > 0.0).then(|| (*time, value.log10().clamp(low, high))),
             };
-            let points = line.points.iter().filter_map(at);
-            chart.draw_series(LineSeries::new(points, line.color.stroke_width(2)))?;
+            for piece in line.pieces() {
+                let points = piece.iter().filter_map(at);
+                chart.draw_series(LineSeries::new(points, line.color.stroke_width(2)))?;
+            }
         }
         Ok(())
     }
@@ -209,7 +230,7 @@ mod tests {
                 lines: vec![line.clone()],
             };
             let panels = vec![panel("straight", Scale::Linear), panel("by tens", Scale::Log)];
-            Column { title: title.to_owned(), panels, load_s: (2.0, 5.0) }
+            Column { title: title.to_owned(), panels, load_s: (2.0, 5.0), end_s: 9.0 }
         };
         let svg =
             picture("what & why", &[column("one", 10.0), column("two", 1_000.0)], "measured here").unwrap();
@@ -219,6 +240,14 @@ mod tests {
             assert!(svg.contains(part), "no {part:?}");
         }
         assert_eq!(svg.matches("1000 u").count(), 4, "both columns have the scale of the higher one");
+    }
+
+    /// Expect: a line for what is near each other, none over what is missing.
+    #[test]
+    fn lines_end_where_something_is_missing() {
+        let points = [0.0, 0.1, 0.2, 0.4, 0.9, 1.0].map(|at| (at, 1.0)).into();
+        let line = Line { name: String::new(), color: COLORS[0], points };
+        assert_eq!(line.pieces().map(<[_]>::len).collect::<Vec<_>>(), [4, 2]);
     }
 
     #[test]

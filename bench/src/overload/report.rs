@@ -62,17 +62,12 @@ impl Report {
                 scenario.p99_us / 1e3,
                 scenario.p99_waited_us / 1e3,
                 seconds(scenario.recovery_s),
-                seconds(scenario.calm_s),
+                if scenario.is_times() { seconds(scenario.calm_s) } else { "–".into() },
                 if scenario.audit { "clean" } else { "FAILED" }
             );
         }
         for scenario in self.scenarios.iter().filter(|scenario| !scenario.more.is_empty()) {
-            let figure = |(name, figure): (&&str, &f64)| {
-                let digits = if figure.fract() == 0.0 { 0 } else { 2 };
-                format!("{} {figure:.digits$}", name.replace('_', " "))
-            };
-            let figures: Vec<String> = scenario.more.iter().map(figure).collect();
-            let _ = writeln!(text, "\n{}: {}: {}", scenario.name, scenario.what, figures.join(", "));
+            let _ = writeln!(text, "\n{}: {}: {}", scenario.name, scenario.what, scenario.more_text());
         }
         for scenario in self.scenarios.iter().filter(|scenario| !scenario.audit) {
             let _ = writeln!(text, "\n{}: the audit found {}", scenario.name, scenario.audit_verdict);

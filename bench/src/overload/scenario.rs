@@ -19,7 +19,7 @@ pub struct Scenario {
     pub what: String,
     /// Offered load, in multiples of the knee, as asked for.
     pub offered_x: f64,
-    /// Datagrams of these users that went out, over the knee: more where clients sent again, less where they obeyed, or
+    /// Datagrams of all users that went out, over the knee: more where clients sent again, less where they obeyed, or
     /// where the generator could do no more.
     pub sent_x: f64,
     /// Whether the generator could not do it.
@@ -40,7 +40,8 @@ pub struct Scenario {
     pub p99_before_us: f64,
     /// After the load until latency was normal again, in s; `null` if it was not.
     pub recovery_s: Option<f64>,
-    /// After the load's begin until what went out was at most 1.2 times what was answered, in s; `null` if never.
+    /// After the load's begin until what went out was at most 1.2 times what was answered, in s; `null` if never, and
+    /// where it is not asked: but for several times the knee.
     pub calm_s: Option<f64>,
     /// Requests that the server refused to their end, in the whole run.
     pub refused: u64,
@@ -94,7 +95,7 @@ impl Scenario {
             p99_open_us: p99_us(&during.open.waited),
             p99_before_us,
             recovery_s: recovery_s(series, after, p99_before_us),
-            calm_s: calm_s(series, load),
+            calm_s: None,
             refused: all.shake.refused + all.open.refused,
             unanswered: all.shake.unanswered + all.open.unanswered,
             not_now: all.shake.not_now,
@@ -107,6 +108,12 @@ impl Scenario {
             series: points(&series.pieces, series, looks, world.time()),
             series_apart: points(&series.apart, series, looks, world.time()),
         }
+    }
+
+    /// Adds how long it took until it was calm.
+    pub fn with_calm(mut self, world: &World, series: &Series) -> Scenario {
+        self.calm_s = calm_s(series, spans(world).1);
+        self
     }
 
     /// Adds a figure.
@@ -141,32 +148,33 @@ impl Scenario {
         self
     }
 
+    /// Whether it is of several times the knee.
+    pub fn is_times(&self) -> bool {
+        self.name.ends_with("obedient")
+    }
+
+    /// The figures of this scenario alone, in words.
+    pub fn more_text(&self) -> String {
+        let figure = |(name, figure): (&&str, &f64)| {
+            let digits = if figure.fract() == 0.0 { 0 } else { 2 };
+            format!("{} {figure:.digits$}", name.replace('_', " "))
+        };
+        self.more.iter().map(figure).collect::<Vec<_>>().join(", ")
+    }
+
     /// In few words.
     pub fn line(&self) -> String {
-        let seconds =
-            |time: Option<f64>| time.map_or_else(|| "never".to_owned(), |seconds| format!("{seconds:.1} s"));
-        let mut line = format!(
-            "{}: {:.2} x the knee went out{}, {:.2} x answered, opens {:.2}%, p99 {:.1} ms, normal again {}",
+        let more = if self.more.is_empty() { String::new() } else { format!("; {}", self.more_text()) };
+        format!(
+            "{}: {:.2} x the knee went out{}, {:.2} x answered, opens {:.2}%, p99 {:.1} ms{more}; {}",
             self.name,
             self.sent_x,
             if self.generator_limited { " (the generator could do no more)" } else { "" },
             self.goodput_share,
             100.0 * self.opens_answered_share,
             self.p99_us / 1e3,
-            match self.recovery_s {
-                Some(after) => format!("{after:.1} s after"),
-                None => "never".to_owned(),
-            },
-        );
-        if self.name.ends_with("-obedient") {
-            line += &format!(", calm after {}", seconds(self.calm_s));
-        }
-        for (name, figure) in &self.more {
-            let digits = if figure.fract() == 0.0 { 0 } else { 2 };
-            line += &format!(", {} {figure:.digits$}", name.replace('_', " "));
-        }
-        line + if self.audit { "; audit clean" } else { "; AUDIT FAILED: " }
-            + if self.audit { "" } else { &self.audit_verdict }
+            self.audit_verdict
+        )
     }
 }
 

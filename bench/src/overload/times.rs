@@ -39,7 +39,8 @@ pub fn times(world: &World, times: u32, obeys: bool) -> Result<Scenario, Failure
     let name = Part::Times { times, obeys }.name();
     let who = if obeys { "obey" } else { "do not obey" };
     let what = format!("{times} times the knee, by clients that {who}");
-    let scenario = Scenario::of(&name, what, times.into(), world, &watched);
+    let series = watched.report.series.as_ref().expect("all scenarios record one");
+    let scenario = Scenario::of(&name, what, times.into(), world, &watched).with_calm(world, series);
     stage.told(&watched.report.tally)?;
     Ok(scenario.audited(&stage.audit()?))
 }

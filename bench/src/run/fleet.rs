@@ -214,7 +214,7 @@ impl Fleet {
         };
         for thread in &self.threads {
             // One that has ended is noticed when its messages are waited for.
-            let _ = thread.commands.send(Command::Measure(measure.clone()));
+            let _ = thread.commands.send(Command::Measure(Box::new(measure.clone())));
         }
         Instant::now() + Duration::from_nanos(measure.start_ns.saturating_sub(self.clock.now().mono_ns))
     }

@@ -32,7 +32,7 @@ const S_NS: u64 = 1_000_000_000;
 /// What a thread is told.
 pub enum Command {
     /// Let the users shake.
-    Measure(Measure),
+    Measure(Box<Measure>),
     /// End.
     Stop,
 }

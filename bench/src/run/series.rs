@@ -204,7 +204,7 @@ impl Series {
             Outcome::NotNow => now.not_now += 1,
             Outcome::Unknown => now.unanswered += 1,
             Outcome::Known(reply) if matches!(reply.status, Status::Busy | Status::NotDone) => {
-                now.refused += 1
+                now.refused += 1;
             }
             Outcome::Known(_) => {
                 now.answered += 1;
