@@ -1,5 +1,5 @@
-//! `overload` as a command: its exit code, what its JSON promises, its pictures, and that nothing of it is left. Whether
-//! its figures are good is for whoever runs it on a quiet machine.
+//! `overload` as a command: its exit code, what its JSON promises, its pictures, and that nothing of it is left.
+//! Whether its figures are good is for whoever runs it on a quiet machine.
 
 use redpkt_bench::lab::Lab;
 use serde_json::Value;

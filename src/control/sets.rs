@@ -1,4 +1,5 @@
-//! SETs drained, resumed, made to panic for practice, and put back to work from their group's journal, while everything else serves.
+//! SETs drained, resumed, made to panic for practice, and put back to work from their group's journal, while everything
+//! else serves.
 
 use super::recover::{RecoverError, Store, read_group};
 use super::server::{lock, os_seeded_rng};

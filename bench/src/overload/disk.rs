@@ -19,7 +19,8 @@ pub struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// Makes the directory, and mounts a disk of so many MiB there. From now on the calling thread has mounts of its own.
+    /// Makes the directory, and mounts a disk of so many MiB there. From now on the calling thread has mounts of its
+    /// own.
     pub fn mount(path: &Path, mib: u32) -> Result<SmallDisk, Failure> {
         let failed = |what: &str, error: &dyn std::fmt::Display| {
             Failure::machine(format!("{what} {}: {error}; run it as root", path.display()))

@@ -27,8 +27,10 @@ const JOINING_USERS: u64 = 8_192;
 /// How long their tickets are good.
 const TICKET_S: u64 = 3_600;
 
-/// Shakes that the server answers each user in a second, and as many at once before; and how many times too often the greedy one shakes.
+/// Shakes that the server answers each user in a second, and as many at once before.
 const SHAKES_PER_S: u64 = 10;
+
+/// How many times too often the greedy one shakes.
 const TOO_OFTEN: u64 = 1_000;
 
 /// The share of shakes that win where wins are compared: many, so that chance makes little of a difference.

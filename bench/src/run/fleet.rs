@@ -115,8 +115,8 @@ impl Fleet {
         }
     }
 
-    /// Lets them shake. Rate, duration, arrivals, seed, mix, order and alignment may differ from those of the join
-    /// and from run to run; the rest must be as it was.
+    /// Lets them shake. Rates, durations, arrivals, seed, mix, order, series and alignment may differ from those of the
+    /// join and from run to run; the rest must be as it was.
     pub fn measure(
         &mut self,
         options: &RunOptions,
