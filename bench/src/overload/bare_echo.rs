@@ -19,6 +19,9 @@ use serde::Serialize;
 use std::time::{Duration, Instant};
 use zerocopy::{FromZeros as _, IntoBytes as _};
 
+/// The share of a load that the generator must have sent.
+const KEPT: f64 = 0.95;
+
 /// Addresses that datagrams come from, in turn.
 const PEERS_COUNT: usize = 4_096;
 
@@ -40,6 +43,8 @@ pub struct Echo {
     pub offered_x: f64,
     /// What the generator sent of it.
     pub sent_x: f64,
+    /// Whether it could not do all of it.
+    pub generator_limited: bool,
     /// Echoes a second, over the server's knee.
     pub goodput_share: f64,
     /// The share of datagrams that never came back.
@@ -60,9 +65,10 @@ impl Echo {
     /// In few words.
     pub fn line(&self) -> String {
         format!(
-            "{}: {:.2} x the knee went out, {:.2} x came back, {:.1}% lost, p99 {:.1} ms",
+            "{}: {:.2} x the knee went out{}, {:.2} x came back, {:.1}% lost, p99 {:.1} ms",
             self.name,
             self.sent_x,
+            if self.generator_limited { " (the generator could do no more)" } else { "" },
             self.goodput_share,
             100.0 * self.lost_share,
             self.p99_us / 1e3
@@ -106,10 +112,12 @@ fn echo(world: &World, times: u32, series: &Series) -> Echo {
     let (lead, during) = (of(before), of(load));
     let p99_before_us = quantile_us(&lead.waited, 0.99).unwrap_or(0.0);
     let knee = world.knee_qps as f64;
+    let sent_x = datagrams(series, load) as f64 / load.seconds() / knee;
     Echo {
         name: Part::Echo { times }.name(),
         offered_x: times.into(),
-        sent_x: datagrams(series, load) as f64 / load.seconds() / knee,
+        sent_x,
+        generator_limited: sent_x < KEPT * f64::from(times),
         goodput_share: during.answered as f64 / load.seconds() / knee,
         lost_share: 1.0 - during.answered_share(),
         p99_us: quantile_us(&during.waited, 0.99).unwrap_or(0.0),

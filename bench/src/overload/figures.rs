@@ -94,32 +94,38 @@ pub fn datagrams(series: &Series, span: Span) -> u64 {
     series.datagrams.iter().take(span.end).skip(span.start).sum()
 }
 
-/// How long after the beginning of a span its shakes were as before: nearly all answered, with a p99 near what was
-/// normal, in this piece and the next. `None` if never. In s.
+/// How long after the beginning of a span its shakes were as before for good: nearly all answered, with a p99 near what
+/// was normal. `None` if never. In s.
 pub fn recovery_s(series: &Series, span: Span, normal_us: f64) -> Option<f64> {
     let most_us = (NORMAL_TIMES * normal_us).max(NORMAL_US);
-    let is_normal = |piece: &Piece| {
-        let p99_us = quantile_us(&piece.shake.waited, 0.99);
-        p99_us.is_some_and(|us| us <= most_us) && piece.shake.answered_share() >= NORMAL_ANSWERED
+    let is_normal = |at: usize| {
+        series.pieces.get(at).is_some_and(|piece| {
+            let p99_us = quantile_us(&piece.shake.waited, 0.99);
+            p99_us.is_some_and(|us| us <= most_us) && piece.shake.answered_share() >= NORMAL_ANSWERED
+        })
     };
-    let pieces = span.pieces(series.piece_s());
-    let pieces = series.pieces.get(pieces.start..pieces.end.min(series.pieces.len()))?;
-    let first = pieces.windows(2).position(|pair| pair.iter().all(is_normal))?;
-    Some(first as f64 * series.piece_s())
+    settled_s(series, span, is_normal)
 }
 
-/// How long after the beginning of a span what goes out is hardly more than what is answered, in this piece and the
-/// next. `None` if never. In s.
+/// How long after the beginning of a span what goes out was hardly more than what is answered, for good. `None` if
+/// never. In s.
 pub fn calm_s(series: &Series, span: Span) -> Option<f64> {
-    let range = span.pieces(series.piece_s());
     let is_calm = |at: usize| {
         let out = series.datagrams.get(at).copied().unwrap_or(0) as f64;
         let answered = series.pieces.get(at).map_or(0, |piece| piece.shake.answered + piece.open.answered);
         answered > 0 && out <= CALM_TIMES * answered as f64
     };
-    let (start, end) = (range.start, range.end.saturating_sub(1));
-    let first = (start..end).find(|at| is_calm(*at) && is_calm(at + 1))?;
-    Some((first - start) as f64 * series.piece_s())
+    settled_s(series, span, is_calm)
+}
+
+/// From when on, in s from the beginning of a span, no two pieces in a row were bad: one alone is chance. `None` if the
+/// last two were.
+fn settled_s(series: &Series, span: Span, is_good: impl Fn(usize) -> bool) -> Option<f64> {
+    let pieces = span.pieces(series.piece_s());
+    let are_bad = |at: &usize| !is_good(*at) && !is_good(at + 1);
+    let last = pieces.end.checked_sub(1)?;
+    let first_good = (pieces.start..last).rev().find(are_bad).map_or(pieces.start, |at| at + 2);
+    (first_good <= last).then(|| (first_good - pieces.start) as f64 * series.piece_s())
 }
 
 /// A series as points, with the server's word where it was asked.
@@ -183,28 +189,29 @@ mod tests {
         Span { from: Duration::from_millis(from_ms), to: Duration::from_millis(to_ms) }
     }
 
-    /// Expect: the first of two pieces in a row that are as before; one alone is chance, one with losses is none.
+    /// Expect: the time from which on no two pieces in a row are bad: too slow, or with losses; one alone is chance.
     #[test]
     fn recovery_is_when_latency_is_as_before_and_stays_so() {
-        let long = (100, 100, 40, 100);
+        let slow = (100, 100, 40, 100);
         let good = (100, 100, 9, 100);
         let lossy = (100, 50, 9, 100);
         let of = |pieces: &[_]| recovery_s(&series(pieces), span(100, 700), 5_000.0);
-        assert_eq!(of(&[good, good, good, good]), Some(0.0));
-        let after = of(&[good, long, good, lossy, long, good, good]).unwrap();
+        assert_eq!(of(&[slow, good, good, slow, good, good, good]), Some(0.0));
+        let after = of(&[good, slow, good, lossy, slow, good, good]).unwrap();
         assert!((after - 0.4).abs() < 1e-9, "{after}");
-        assert_eq!(of(&[good, long, long, long, long, long, good]), None);
-        assert_eq!(of(&[good]), None);
+        assert_eq!(of(&[good, slow, slow, slow, slow, slow, slow]), None);
+        assert_eq!(of(&[good]), None, "nothing was answered");
     }
 
-    /// Expect: the first of two pieces in a row in which hardly more went out than was answered.
+    /// Expect: the time from which on hardly more went out than was answered; a storm later on counts.
     #[test]
     fn calm_is_when_what_goes_out_is_what_is_answered() {
         let storm = (500, 100, 9, 500);
         let calm = (100, 100, 9, 119);
         let of = |pieces: &[_]| calm_s(&series(pieces), span(0, 500));
-        assert_eq!(of(&[storm, calm, storm, calm, calm]), Some(3.0 * 0.1));
-        assert_eq!(of(&[storm, storm, storm, storm, storm]), None);
+        assert_eq!(of(&[calm, calm, calm, calm, calm]), Some(0.0));
+        assert_eq!(of(&[storm, storm, calm, storm, calm]), Some(2.0 * 0.1));
+        assert_eq!(of(&[calm, calm, calm, storm, storm]), None);
     }
 
     #[test]

@@ -78,9 +78,10 @@ impl Report {
         for echo in &self.echo {
             let _ = writeln!(
                 text,
-                "| {} | {:.2} × | {:.2} × | {:.1}% | {:.1} ms | {} |",
+                "| {} | {:.2} ×{} | {:.2} × | {:.1}% | {:.1} ms | {} |",
                 echo.name,
                 echo.sent_x,
+                if echo.generator_limited { " (all it could)" } else { "" },
                 echo.goodput_share,
                 100.0 * echo.lost_share,
                 echo.p99_us / 1e3,

@@ -38,10 +38,10 @@ pub struct Scenario {
     pub p99_open_us: f64,
     /// 99% of shakes, from the first transmission, before the load, in µs: what is normal.
     pub p99_before_us: f64,
-    /// After the load until latency was normal again, in s; `null` if it was not.
+    /// After the load until latency was normal again and stayed so, in s; `null` if it was not.
     pub recovery_s: Option<f64>,
-    /// After the load's begin until what went out was at most 1.2 times what was answered, in s; `null` if never, and
-    /// where it is not asked: but for several times the knee.
+    /// After the load's begin until what went out was at most 1.2 times what was answered and stayed so, in s; `null`
+    /// if never, and where it is not asked: but for several times the knee.
     pub calm_s: Option<f64>,
     /// Requests that the server refused to their end, in the whole run.
     pub refused: u64,

@@ -246,8 +246,9 @@ impl Generator {
         let mut next = schedule.next();
         loop {
             let now = self.clock.now();
-            seconds.close_until(now, self.sockets.counters(), &mut self.crowd.book, messages);
-            self.crowd.book.sent(self.sockets.counters().datagrams_sent, now.mono_ns);
+            let counters = self.sockets.counters();
+            seconds.close_until(now, counters, &mut self.crowd.book, messages);
+            self.crowd.book.sent(counters.datagrams_sent, now.mono_ns);
             if now.mono_ns >= end_ns && (next.is_none() || now.mono_ns >= end_ns + measure.grace_ns) {
                 break;
             }
@@ -280,10 +281,14 @@ impl Generator {
     fn drain(&mut self, measure: &Measure, messages: &Sender<Message>) {
         let until_ns = self.clock.now().mono_ns + measure.drain_ns;
         let mut report_ns = self.clock.now().mono_ns + 500 * TICK_NS;
+        let mut looked_ns = 0;
         loop {
             let more = self.turn();
             let now_ns = self.clock.now().mono_ns;
-            self.crowd.book.sent(self.sockets.counters().datagrams_sent, now_ns);
+            if now_ns >= looked_ns + TICK_NS {
+                looked_ns = now_ns;
+                self.crowd.book.sent(self.sockets.counters().datagrams_sent, now_ns);
+            }
             let is_quiet = now_ns >= self.crowd.stirred_ns() + measure.linger_ns;
             if (is_quiet && !self.crowd.is_busy()) || now_ns >= until_ns {
                 break;
