@@ -35,11 +35,17 @@ fn times(report: &Report) -> Vec<Column> {
     let of = |suffix: &str| -> Vec<&Scenario> {
         report.scenarios.iter().filter(|scenario| scenario.name.ends_with(suffix)).collect()
     };
+    // One colour for one load, in all columns.
+    let echoes = report.echo.iter().map(|echo| echo.offered_x);
+    let offered = report.scenarios.iter().filter(|scenario| scenario.is_times());
+    let mut loads: Vec<f64> = echoes.chain(offered.map(|scenario| scenario.offered_x)).collect();
+    loads.sort_by(f64::total_cmp);
+    loads.dedup();
     let mut columns = Vec::new();
     if !report.echo.is_empty() {
         let runs: Vec<_> =
             report.echo.iter().map(|Echo { offered_x, series, .. }| (*offered_x, &series[..])).collect();
-        columns.push(beside("a bare echo", &runs, report.echo[0].load_s));
+        columns.push(beside("a bare echo", &loads, &runs, report.echo[0].load_s));
     }
     for (title, suffix) in
         [("clients that do not obey", "x-disobedient"), ("clients that obey", "x-obedient")]
@@ -48,19 +54,19 @@ fn times(report: &Report) -> Vec<Column> {
         let runs: Vec<_> =
             scenarios.iter().map(|scenario| (scenario.offered_x, &scenario.series[..])).collect();
         if let Some(first) = scenarios.first() {
-            columns.push(beside(title, &runs, first.load_s));
+            columns.push(beside(title, &loads, &runs, first.load_s));
         }
     }
     columns
 }
 
 /// Runs of several loads in the same panels, a colour each.
-fn beside(title: &str, runs: &[(f64, &[Point])], load_s: (f64, f64)) -> Column {
+fn beside(title: &str, loads: &[f64], runs: &[(f64, &[Point])], load_s: (f64, f64)) -> Column {
     let end_s = runs.iter().map(|(_, points)| end_s(points)).fold(load_s.1, f64::max);
+    let color = |times: &f64| loads.iter().position(|load| load == times).unwrap_or(0);
     let lines = |of: fn(&Point) -> Option<f64>| {
-        let line =
-            |(nth, (times, points)): (usize, &(f64, &[Point]))| line(format!("{times} ×"), nth, points, of);
-        runs.iter().enumerate().map(line).collect::<Vec<Line>>()
+        let line = |(times, points): &(f64, &[Point])| line(format!("{times} ×"), color(times), points, of);
+        runs.iter().map(line).collect::<Vec<Line>>()
     };
     let panels = vec![
         panel("answered a second", Scale::Linear, rate, lines(|point| Some(point.shakes + point.opens))),
