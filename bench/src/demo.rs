@@ -160,7 +160,7 @@ impl Screen {
 
     fn show(&mut self, progress: Progress) {
         match progress {
-            Progress::Paying { .. } => {}
+            Progress::Paying { .. } | Progress::Begins(_) => {}
             Progress::Joining { joined, users, joins_per_s } => match &self.bar {
                 Some(bar) => {
                     bar.set_position(joined);

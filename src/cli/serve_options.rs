@@ -146,6 +146,9 @@ pub struct ServeArgs {
     /// After how much silence a session ends
     #[arg(long, value_name = "TIME", default_value = "90s", value_parser = parse_seconds)]
     idle: u64,
+    /// Let POST /sets/N/panic have a SET panic, to practise what follows
+    #[arg(long)]
+    drills: bool,
     /// Options from a TOML file; the command line wins
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -245,6 +248,7 @@ impl ServeArgs {
             idle_s,
             key_file: self.key,
             json_lines: self.json,
+            drills: self.drills,
         })
     }
 

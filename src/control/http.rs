@@ -97,7 +97,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .merge(http_orders::routes())
         .merge(http_sets::routes())
         .fallback(|| async {
-            let there_are = "there are /stats.json, /healthz, /orders, and POST /mint, /send, /deposit, /withdraw, /mint/ID/pause|resume|stop, /send/ID/pause|resume|stop, /groups/N/rebuild, /sets/N/drain|resume|rebuild here";
+            let there_are = "there are /stats.json, /healthz, /orders, and POST /mint, /send, /deposit, /withdraw, /mint/ID/pause|resume|stop, /send/ID/pause|resume|stop, /groups/N/rebuild, /sets/N/drain|resume|rebuild|panic here";
             refuse(StatusCode::NOT_FOUND, there_are)
         })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))

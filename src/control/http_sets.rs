@@ -1,4 +1,4 @@
-//! The requests by which the operator drains, resumes and rebuilds a SET.
+//! The requests by which the operator drains, resumes and rebuilds a SET, and practises its failure.
 
 use super::http::refuse;
 use super::sets::SetError;
@@ -23,8 +23,9 @@ async fn change(State(shared): State<Arc<Shared>>, Path((set, verb)): Path<(Stri
         "drain" => tokio::task::spawn_blocking(move || shared.drain_set(number)).await,
         "resume" => tokio::task::spawn_blocking(move || shared.resume_set(number)).await,
         "rebuild" => tokio::task::spawn_blocking(move || shared.rebuild_set(number)).await,
+        "panic" => tokio::task::spawn_blocking(move || shared.drill_set(number)).await,
         _ => {
-            let why = format!("{verb}: a SET can be told to drain, resume and rebuild");
+            let why = format!("{verb}: a SET can be told to drain, resume, rebuild and panic");
             return refuse(StatusCode::NOT_FOUND, &why);
         }
     };
@@ -38,6 +39,7 @@ async fn change(State(shared): State<Arc<Shared>>, Path((set, verb)): Path<(Stri
 fn status_of(error: &SetError) -> StatusCode {
     match error {
         SetError::NoSuchSet(_) => StatusCode::NOT_FOUND,
+        SetError::NoDrills(_) => StatusCode::FORBIDDEN,
         SetError::Works(_) | SetError::Masked(_) | SetError::Memory => StatusCode::CONFLICT,
         SetError::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
         _ => StatusCode::SERVICE_UNAVAILABLE,

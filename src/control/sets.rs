@@ -1,4 +1,5 @@
-//! SETs drained, resumed, and put back to work from their group's journal, while everything else serves.
+//! SETs drained, resumed, made to panic for practice, and put back to work from their group's journal, while everything
+//! else serves.
 
 use super::recover::{RecoverError, Store, read_group};
 use super::server::{lock, os_seeded_rng};
@@ -21,6 +22,9 @@ pub enum SetError {
     /// A masked SET is neither drained nor serving.
     #[error("SET {0} is masked; POST /sets/{0}/rebuild puts it back to work")]
     Masked(u32),
+    /// The server was started without drills.
+    #[error("SET {0}: only a server that was started with --drills has a SET panic by hand")]
+    NoDrills(u32),
     /// Its worker has panicked.
     #[error("the worker of SET {0} has failed; restart the server")]
     WorkerFailed(u32),
@@ -60,7 +64,7 @@ pub enum SetError {
 pub struct SetReport {
     /// Which.
     pub set: u32,
-    /// `ok` or `draining`.
+    /// `ok`, `draining` or, after a drill, `masked`.
     pub state: &'static str,
     /// Rows of its group's journal that it was rebuilt from.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -96,6 +100,14 @@ impl Shared {
             SetState::Masked => self.rebuild_set(set),
             _ => self.told_set(set, SetState::Ok),
         }
+    }
+
+    /// Has a SET panic, to practise what follows: it is masked, its users are told so, and it can be rebuilt.
+    pub fn drill_set(&self, set: u32) -> Result<SetReport, SetError> {
+        if !self.settings().drills {
+            return Err(SetError::NoDrills(set));
+        }
+        self.told_set(set, SetState::Masked)
     }
 
     /// Reads a masked SET's tables from its group's journal, which goes on meanwhile, and has its worker take them.
@@ -148,7 +160,10 @@ impl Shared {
         }
         let start = Instant::now();
         let worker = &self.workers()[self.settings().layout.worker_of(set) as usize];
-        worker.command(Command::Drain { set, is_draining: state == SetState::Draining })?;
+        worker.command(match state {
+            SetState::Masked => Command::Drill { set },
+            state => Command::Drain { set, is_draining: state == SetState::Draining },
+        })?;
         self.wait_for(set, |snapshot| snapshot.state() == state)?;
         tracing::info!(set, state = state.name(), "SET told by hand");
         Ok(SetReport { set, state: state.name(), rows: None, seconds: start.elapsed().as_secs_f64() })

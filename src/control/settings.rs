@@ -66,6 +66,8 @@ pub struct Settings {
     pub mint_any_day: bool,
     /// A JSON line each second instead of a text line.
     pub json_lines: bool,
+    /// Whether a SET can be made to panic by hand.
+    pub drills: bool,
 }
 
 /// Records of each kind in all SETs.

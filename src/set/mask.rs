@@ -226,6 +226,18 @@ impl<L: Ledger> Core<L> {
         }
     }
 
+    /// Has a SET of this worker panic, by hand, to practise what follows: it goes the way of every panic. One that is
+    /// masked stays so.
+    #[cold]
+    pub fn drill(&mut self, set: u32) {
+        let position = self.position_of_set[set as usize];
+        self.guarded(|core| {
+            core.work_on(position);
+            // Run again after the panic it passes the SET by, as every piece of work does.
+            assert!(core.is_masked(position), "a drill: POST /sets/{set}/panic");
+        });
+    }
+
     /// Whether a SET of this worker works.
     pub fn set_state(&self, set: u32) -> SetState {
         self.places[self.position_of_set[set as usize] as usize].state

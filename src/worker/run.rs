@@ -90,6 +90,11 @@ pub enum Command<L> {
         /// Whether it is drained.
         is_draining: bool,
     },
+    /// Have a SET panic, to practise what follows.
+    Drill {
+        /// Which.
+        set: u32,
+    },
     /// Put a masked SET back to work with what its group's journal says.
     RebuildSet(Box<SetPart>),
     /// Have whatever SET comes by there panic.
@@ -444,6 +449,7 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
                 self.core.rebuild(book, ledger, owed, now);
             }
             Command::Drain { set, is_draining } => self.core.set_draining(set, is_draining),
+            Command::Drill { set } => self.core.drill(set),
             // Where it was read too early the control plane finds the SET still masked, and reads once more.
             Command::RebuildSet(part) => _ = self.core.rebuild_set(*part, now),
             #[cfg(test)]

@@ -1,32 +1,17 @@
-//! Datagrams that no server asked for, at a rate.
+//! Datagrams that no server asked for.
 
+use super::thrower::{Thrower, Thrown};
 use rand::{Rng as _, RngExt as _};
 use redpkt::cli::Failure;
-use redpkt::net::affinity;
-use redpkt::net::xdp::{PeersOptions, XdpMode, XdpOptions, XdpPeers};
 use redpkt_proto::body::Hello;
 use redpkt_proto::frame::VERSION;
 use redpkt_proto::keyring::KeyRing;
 use redpkt_proto::{Direction, FRAME_BYTES, Frame, Op, Rng};
-use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::AtomicBool;
 use zerocopy::{FromZeros as _, IntoBytes as _};
 
 /// Different datagrams: each is sent again and again.
 const DATAGRAMS: usize = 8_192;
-
-/// Addresses and ports that they come from, in turn.
-const STRANGERS: usize = 4_096;
-
-/// The network of those addresses.
-const NETWORK: &str = crate::lab::PEERS[0];
-
-/// Datagrams sent at once at the most: what is behind by more was not kept up with.
-const TOGETHER: u64 = 256;
-
-/// The longest pause between two looks at the clock.
-const PAUSE: Duration = Duration::from_micros(200);
 
 /// Bytes of the longest datagram that is no whole number of frames.
 const ODD_BYTES_MAX: usize = 255;
@@ -51,60 +36,18 @@ const KINDS: [Kind; 5] = [Kind::Length, Kind::Noise, Kind::Version, Kind::Seal, 
 /// What to throw.
 #[derive(Clone, Copy, Debug)]
 pub struct Garbage {
-    /// Where.
-    pub target: SocketAddr,
-    /// Datagrams a second.
-    pub per_s: u32,
+    /// Where and how.
+    pub thrower: Thrower,
     /// Users 1 to this have sessions.
     pub users: u64,
-    /// The interface to do it on.
-    pub interface: &'static str,
-    /// The core to do it on.
-    pub core: usize,
-}
-
-/// What was thrown.
-#[derive(Clone, Copy, Debug)]
-pub struct Thrown {
-    /// Datagrams that the network took.
-    pub datagrams: u64,
-    /// How long it took.
-    pub elapsed: Duration,
 }
 
 impl Garbage {
     /// Throws until it is told to stop.
     pub fn throw(&self, rng: &mut Rng, stop: &AtomicBool) -> Result<Thrown, Failure> {
-        affinity::pin_current_thread(self.core).map_err(Failure::machine)?;
-        affinity::precise_timers().map_err(Failure::machine)?;
         let datagrams: Vec<Vec<u8>> =
             (0..DATAGRAMS).map(|nth| KINDS[nth % KINDS.len()].datagram(self.users, rng)).collect();
-        // By AF_XDP, because a kernel's sockets do not throw that fast beside an honest client.
-        let options = PeersOptions {
-            server: self.target,
-            count: STRANGERS,
-            network: Some(NETWORK.parse().map_err(Failure::machine)?),
-            server_mac: None,
-            xdp: XdpOptions { interface: self.interface.to_owned(), vlan: None, mode: XdpMode::Auto },
-        };
-        let (mut peers, _) = XdpPeers::open(&options).map_err(Failure::machine)?;
-        let begun = Instant::now();
-        let mut next = 0u64;
-        while !stop.load(Ordering::Relaxed) {
-            let due = (begun.elapsed().as_nanos() * u128::from(self.per_s) / 1_000_000_000) as u64;
-            let until = due.min(next + TOGETHER);
-            for nth in next..until {
-                peers.send(nth as usize % STRANGERS, &datagrams[nth as usize % DATAGRAMS]);
-            }
-            peers.flush();
-            // Some of it is answered: sessions that are not known, versions that are not spoken.
-            peers.recv(&mut |_, _| ());
-            next = until;
-            if next == due {
-                peers.wait(PAUSE);
-            }
-        }
-        Ok(Thrown { datagrams: peers.counters().datagrams_sent, elapsed: begun.elapsed() })
+        self.thrower.throw(&datagrams, stop)
     }
 }
 

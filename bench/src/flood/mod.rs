@@ -5,9 +5,11 @@
 
 mod garbage;
 mod report;
+mod thrower;
 
-pub use garbage::{Garbage, Thrown};
+pub use garbage::Garbage;
 pub use report::{EngineReport, Run};
+pub use thrower::{Thrower, Thrown};
 
 use crate::child::{ChildCommand, ChildOptions, ServerChild};
 use crate::floor::{CorePair, siblings};
@@ -115,13 +117,13 @@ impl FloodArgs {
             ..RunOptions::new(child.listen(), child.keys().clone(), self.users, rate, self.duration)
         };
         let mut fleet = Fleet::join(&options, &mut |_| ())?;
-        let garbage = Garbage {
+        let thrower = Thrower {
             target: child.listen(),
             per_s: self.garbage,
-            users: self.users,
             interface: lab.interface(Side::Client),
             core: cores.client,
         };
+        let garbage = Garbage { thrower, users: self.users };
         let mut rng = os_seeded_rng().map_err(Failure::machine)?;
         let (before, stop) = (child.stats()?, AtomicBool::new(false));
         let cpu_before = child.cpu_ns()?;

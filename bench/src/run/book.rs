@@ -1,6 +1,7 @@
 //! What one thread counts and keeps of its users' requests during a run.
 
 use super::counts::Counts;
+use super::series::Series;
 use super::tally::{Outcome, Row, op_name};
 use hdrhistogram::Histogram;
 use redpkt_proto::Op;
@@ -28,6 +29,8 @@ pub struct Ended {
     /// When it should have been sent, where a schedule said so.
     pub due_ns: Option<u64>,
     pub sent_first_ns: u64,
+    /// From the transmission that was answered; `None` if it cannot be told which one that was.
+    pub rtt_ns: Option<u64>,
     pub transmissions: u32,
     pub now_ns: u64,
     /// An open of a packet to which the user was invited.
@@ -54,6 +57,8 @@ pub struct Book {
     pub late: Histogram<u64>,
     pub rows: Vec<Row>,
     pub invitations: Vec<Invitation>,
+    /// Where it is recorded piece by piece.
+    pub series: Option<Series>,
     keeps_misses: bool,
 }
 
@@ -68,6 +73,7 @@ impl Book {
             late: histogram(),
             rows: Vec::with_capacity(rows),
             invitations: Vec::new(),
+            series: None,
             keeps_misses,
         }
     }
@@ -85,8 +91,18 @@ impl Book {
         self.invitations.push(Invitation { user, packet, total_fen });
     }
 
-    /// A request was made.
-    pub fn made(&mut self, op: Op) {
+    /// So many datagrams have left our sockets.
+    pub fn sent(&mut self, datagrams: u64, now_ns: u64) {
+        if let Some(series) = &mut self.series {
+            series.sent(datagrams, now_ns);
+        }
+    }
+
+    /// A user has made a request.
+    pub fn made(&mut self, user: u64, op: Op, now_ns: u64) {
+        if let Some(series) = &mut self.series {
+            series.made(user, op, now_ns);
+        }
         let counts = &mut self.counts;
         *match op {
             Op::Open => &mut counts.open.sent,
@@ -101,6 +117,9 @@ impl Book {
 
     /// A request has ended.
     pub fn ended(&mut self, ended: &Ended) {
+        if let Some(series) = &mut self.series {
+            series.ended(ended);
+        }
         self.counts.retransmits += u64::from(ended.transmissions.saturating_sub(1));
         match ended.call {
             Call::Shake => self.shake_ended(ended),
@@ -224,8 +243,19 @@ mod tests {
 
     fn ended(call: Call, outcome: client::Outcome) -> Ended {
         let (due_ns, sent_first_ns, now_ns) = (Some(1_000_000), 2_000_000, 5_000_000);
-        let (transmissions, is_invited) = (1, false);
-        Ended { user: 1, req: 2, call, outcome, due_ns, sent_first_ns, transmissions, now_ns, is_invited }
+        let (rtt_ns, transmissions, is_invited) = (None, 1, false);
+        Ended {
+            user: 1,
+            req: 2,
+            call,
+            outcome,
+            due_ns,
+            sent_first_ns,
+            rtt_ns,
+            transmissions,
+            now_ns,
+            is_invited,
+        }
     }
 
     fn known(status: Status, packet: u64, fen: u64) -> client::Outcome {
@@ -264,7 +294,9 @@ mod tests {
         let terms = redpkt_proto::Terms { total_fen: 9, shares: 1, equal: false, recipients: vec![5] };
         let send = || Call::Send { terms: Box::new(terms.clone()) };
         let (share, grab) = (|| Call::Share { packet: 7, user: 5 }, || Call::Grab { packet: 7 });
-        [send(), send(), send(), share(), grab(), Call::Balance].iter().for_each(|call| book.made(call.op()));
+        [send(), send(), send(), share(), grab(), Call::Balance]
+            .iter()
+            .for_each(|call| book.made(1, call.op(), 0));
         book.ended(&ended(send(), known(Status::Ok, 6, 9)));
         book.ended(&ended(send(), known(Status::TooLittleMoney, 0, 0)));
         book.ended(&ended(send(), client::Outcome::Unknown));

@@ -44,6 +44,7 @@ impl Console {
                     grouped(joins.sessions as f64 / joins.seconds.max(1e-9))
                 );
             }
+            Progress::Begins(_) => {}
             Progress::Second(second) => eprintln!("{}", second_line(second)),
             Progress::Draining { outstanding } => {
                 eprintln!("waiting for the last answers: {} outstanding", grouped(*outstanding));

@@ -290,7 +290,7 @@ impl Crowd {
 
     fn on_event(&mut self, local: u32, event: Event, now: Now) {
         match event {
-            Event::Answered { req, call, outcome, sent_first_ns, transmissions, .. } => {
+            Event::Answered { req, call, outcome, sent_first_ns, rtt_ns, transmissions } => {
                 self.outstanding -= 1;
                 let due_ns = if call == Call::Shake { self.due_ns(local, req) } else { None };
                 let is_invited =
@@ -307,6 +307,7 @@ impl Crowd {
                     outcome,
                     due_ns,
                     sent_first_ns,
+                    rtt_ns,
                     transmissions,
                     now_ns,
                     is_invited,

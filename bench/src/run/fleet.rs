@@ -115,8 +115,8 @@ impl Fleet {
         }
     }
 
-    /// Lets them shake. Rate, duration, arrivals, seed, mix, order and alignment may differ from those of the join
-    /// and from run to run; the rest must be as it was.
+    /// Lets them shake. Rates, durations, arrivals, seed, mix, order, series and alignment may differ from those of the
+    /// join and from run to run; the rest must be as it was.
     pub fn measure(
         &mut self,
         options: &RunOptions,
@@ -144,7 +144,7 @@ impl Fleet {
             }
             _ => None,
         };
-        self.begin(options);
+        progress(Progress::Begins(self.begin(options)));
 
         let mut gathered = Gathered::new(self.threads.len(), options);
         while !gathered.is_done() {
@@ -181,8 +181,8 @@ impl Fleet {
         self.invites.load(Ordering::Relaxed)
     }
 
-    /// Tells all threads when and how to begin.
-    fn begin(&self, options: &RunOptions) {
+    /// Tells all threads when and how to begin; when that is.
+    fn begin(&self, options: &RunOptions) -> Instant {
         let now_ns = self.clock.now().mono_ns;
         let offset_ns = self.clock_samples.offset_ms().unwrap_or(0) * 1_000_000;
         let server_now_ns = self.clock.unix_ns(now_ns).saturating_add_signed(offset_ns);
@@ -196,6 +196,8 @@ impl Fleet {
                 start_unix_ns,
                 duration_ns: options.duration.as_nanos() as u64,
             },
+            phases: options.phases.clone(),
+            series: options.series,
             start_ns: now_ns + (start_unix_ns - server_now_ns),
             mix: options.mix,
             idle_set: options.idle_set,
@@ -212,8 +214,9 @@ impl Fleet {
         };
         for thread in &self.threads {
             // One that has ended is noticed when its messages are waited for.
-            let _ = thread.commands.send(Command::Measure(measure.clone()));
+            let _ = thread.commands.send(Command::Measure(Box::new(measure.clone())));
         }
+        Instant::now() + Duration::from_nanos(measure.start_ns.saturating_sub(self.clock.now().mono_ns))
     }
 
     fn warn_before(&self, options: &RunOptions, warn: &mut dyn FnMut(String)) {

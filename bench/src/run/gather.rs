@@ -47,7 +47,7 @@ impl Gathered {
     pub fn new(threads: usize, options: &RunOptions) -> Gathered {
         Gathered {
             threads,
-            duration_s: options.duration.as_secs_f64(),
+            duration_s: options.time().as_secs_f64(),
             gso: options.gso,
             open: BTreeMap::new(),
             seconds: Vec::new(),
@@ -197,6 +197,11 @@ impl Gathered {
         let tally: Vec<Row> = rows.collect();
         let invitations: Vec<Invitation> =
             self.finished.iter_mut().flat_map(|finished| std::mem::take(&mut finished.invitations)).collect();
+        let series = self.finished.iter_mut().filter_map(|finished| finished.series.take());
+        let series = series.reduce(|mut all, series| {
+            all.add(&series);
+            all
+        });
         let schedule = self.schedule(&counts, options);
         let refused = self.refused(&counts);
         let mut clock_samples = clock_samples.clone();
@@ -282,6 +287,7 @@ impl Gathered {
             latency_raw,
             latency_open,
             tally,
+            series,
         })
     }
 }

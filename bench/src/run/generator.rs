@@ -6,7 +6,9 @@ use super::counts::Counts;
 use super::crowd::{Crowd, JoinState};
 use super::mix::Mix;
 use super::options::IdleSet;
-use super::schedule::{Plan, Schedule, Turns};
+use super::phases::{Phase, Phases};
+use super::schedule::{Plan, Turns};
+use super::series::{Series, SeriesOptions};
 use super::tally::Row;
 use super::totals::Totals;
 use hdrhistogram::Histogram;
@@ -30,7 +32,7 @@ const S_NS: u64 = 1_000_000_000;
 /// What a thread is told.
 pub enum Command {
     /// Let the users shake.
-    Measure(Measure),
+    Measure(Box<Measure>),
     /// End.
     Stop,
 }
@@ -39,6 +41,10 @@ pub enum Command {
 #[derive(Clone, Debug)]
 pub struct Measure {
     pub plan: Plan,
+    /// What follows at other rates.
+    pub phases: Vec<Phase>,
+    /// Whether it is recorded piece by piece what became of requests.
+    pub series: Option<SeriesOptions>,
     /// The beginning on our monotonic clock.
     pub start_ns: u64,
     pub mix: Mix,
@@ -56,6 +62,12 @@ pub struct Measure {
 }
 
 impl Measure {
+    /// How long all phases take.
+    fn duration_ns(&self) -> u64 {
+        let more = self.phases.iter().map(|phase| phase.duration.as_nanos() as u64);
+        self.plan.duration_ns + more.sum::<u64>()
+    }
+
     fn is_stopped(&self) -> bool {
         self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed))
     }
@@ -96,6 +108,7 @@ pub struct Finished {
     pub late: Histogram<u64>,
     pub rows: Vec<Row>,
     pub invitations: Vec<Invitation>,
+    pub series: Option<Series>,
     pub shots_due: u64,
     pub refused: Totals,
     /// Requests of users that no session took.
@@ -195,6 +208,8 @@ impl Generator {
         let (sockets_before, cpu_before_ns) = (self.sockets.counters(), thread_cpu_ns());
         let mut seconds = Seconds::new(measure, sockets_before);
         self.crowd.book = Book::new(rows(&measure.plan), measure.keeps_misses);
+        let series = |options| Series::new(options, measure.start_ns, sockets_before.datagrams_sent);
+        self.crowd.book.series = measure.series.map(series);
         self.crowd.begin(&measure.mix, measure.idle_set, self.clock.now());
         let shots_due = self.shoot(measure, &mut seconds, messages);
         let sockets_in_time = since(&self.sockets.counters(), &sockets_before);
@@ -212,6 +227,7 @@ impl Generator {
             late: book.late,
             rows: book.rows,
             invitations: book.invitations,
+            series: book.series,
             shots_due,
             refused: totals.since(&self.refused_before),
             not_taken,
@@ -225,12 +241,14 @@ impl Generator {
     /// no shot waits for an answer.
     fn shoot(&mut self, measure: &Measure, seconds: &mut Seconds, messages: &Sender<Message>) -> u64 {
         let turns = std::mem::replace(&mut self.turns, Turns::none());
-        let mut schedule = Schedule::new(&turns, &measure.plan);
-        let end_ns = measure.start_ns + measure.plan.duration_ns;
+        let mut schedule = Phases::new(&turns, measure.plan, &measure.phases);
+        let end_ns = measure.start_ns + measure.duration_ns();
         let mut next = schedule.next();
         loop {
             let now = self.clock.now();
-            seconds.close_until(now, self.sockets.counters(), &mut self.crowd.book, messages);
+            let counters = self.sockets.counters();
+            seconds.close_until(now, counters, &mut self.crowd.book, messages);
+            self.crowd.book.sent(counters.datagrams_sent, now.mono_ns);
             if now.mono_ns >= end_ns && (next.is_none() || now.mono_ns >= end_ns + measure.grace_ns) {
                 break;
             }
@@ -263,9 +281,14 @@ impl Generator {
     fn drain(&mut self, measure: &Measure, messages: &Sender<Message>) {
         let until_ns = self.clock.now().mono_ns + measure.drain_ns;
         let mut report_ns = self.clock.now().mono_ns + 500 * TICK_NS;
+        let mut looked_ns = 0;
         loop {
             let more = self.turn();
             let now_ns = self.clock.now().mono_ns;
+            if now_ns >= looked_ns + TICK_NS {
+                looked_ns = now_ns;
+                self.crowd.book.sent(self.sockets.counters().datagrams_sent, now_ns);
+            }
             let is_quiet = now_ns >= self.crowd.stirred_ns() + measure.linger_ns;
             if (is_quiet && !self.crowd.is_busy()) || now_ns >= until_ns {
                 break;
@@ -294,7 +317,7 @@ struct Seconds {
 
 impl Seconds {
     fn new(measure: &Measure, sockets: ClientCounters) -> Seconds {
-        let (start_ns, duration_ns) = (measure.start_ns, measure.plan.duration_ns);
+        let (start_ns, duration_ns) = (measure.start_ns, measure.duration_ns());
         Seconds { start_ns, duration_ns, second: 0, counts: Counts::default(), sockets }
     }
 

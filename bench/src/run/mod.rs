@@ -4,7 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | `args`, `options` | the command line; what it means, checked |
-//! | `schedule`, `stride` | who shakes when, on every host alike |
+//! | `schedule`, `stride`, `phases` | who shakes when, on every host alike; at rates that change |
 //! | `fleet` | all threads: opening sessions (`joining`), a run, what they found out (`gather`) |
 //! | `generator` | one thread: its sockets and the turns it takes |
 //! | `crowd` | its users: sessions, what they wait for (`wheel`), what they do next (`mix`, `habits`), what came of it (`book`, `counts`) |
@@ -12,6 +12,7 @@
 //! | `clock` | our clock, and how far it is from the server's |
 //! | `console`, `spectrum`, `output` | what a person sees, and the files |
 //! | `report`, `outcomes`, `check`, `tally` | what a run found out; whether it can be true; what each user was told about money |
+//! | `series` | the same piece by piece of the run's time |
 //! | `host`, `kernel`, `server_side` | the machine, its UDP counters, the server's counters |
 
 mod args;
@@ -34,8 +35,10 @@ mod options;
 mod order;
 mod outcomes;
 mod output;
+mod phases;
 mod report;
 mod schedule;
+mod series;
 mod server_side;
 mod spectrum;
 mod stride;
@@ -58,14 +61,17 @@ pub use options::{IdleSet, RunOptions};
 pub use order::OrderFound;
 pub use outcomes::{Invites, Opens, Requests, Shakes};
 pub use output::Outputs;
+pub use phases::Phase;
 pub use report::{Check, Joins, Percentiles, RefusedFrames, Report, ScheduleKept, Second, SocketTrouble};
 pub use schedule::{Arrivals, Rate};
+pub use series::{Apart, Piece, Requested, Series, SeriesOptions};
 pub use server_side::ServerSide;
 pub use spectrum::{text as spectrum, write_hgrm};
 pub use tally::{Outcome, Row, write_rows, write_tally};
 pub use xdp::XdpClient;
 
 use redpkt::cli::Failure;
+use std::time::Instant;
 
 /// What a run tells while it goes on.
 #[derive(Clone, Debug)]
@@ -88,6 +94,8 @@ pub enum Progress {
     },
     /// All are open.
     Joined(Joins),
+    /// When the first shot is due.
+    Begins(Instant),
     /// A second of the run is over.
     Second(Second),
     /// No more shots; waits for the last answers.

@@ -2,7 +2,9 @@
 
 use super::habits::SendHabit;
 use super::mix::Mix;
+use super::phases::Phase;
 use super::schedule::{Arrivals, Rate};
+use super::series::SeriesOptions;
 use super::xdp::XdpClient;
 use crate::relay::{PEERS_MAX, RelayOptions};
 use redpkt::cli::Failure;
@@ -51,6 +53,10 @@ pub struct RunOptions {
     /// How long.
     #[serde(serialize_with = "as_text")]
     pub duration: Duration,
+    /// What follows at other rates, in the same run.
+    pub phases: Vec<Phase>,
+    /// Whether it is recorded piece by piece what became of requests.
+    pub series: Option<SeriesOptions>,
     /// What users do.
     pub mix: Mix,
     /// What users send.
@@ -145,6 +151,8 @@ impl RunOptions {
             first_user: 1,
             rate,
             duration,
+            phases: Vec::new(),
+            series: None,
             mix: Mix::default(),
             send: SendHabit::default(),
             deposit_fen: 0,
@@ -199,7 +207,8 @@ impl RunOptions {
         }
         within("--source-ports", self.source_ports as u64, self.threads.into(), SOURCE_PORTS_MAX as u64)?;
         within("--join-window", self.join_window as u64, self.threads.into(), 1 << 20)?;
-        within_time("--duration", self.duration, Duration::from_millis(10), DURATION_MAX)?;
+        within_time("--duration", self.time(), Duration::from_millis(10), DURATION_MAX)?;
+        self.phases.iter().try_for_each(|phase| phase.rate.check(self.frames_per_datagram))?;
         within_time("--deadline", self.deadline, Duration::from_millis(10), Duration::from_secs(600))?;
         within_time("--align", self.align, Duration::from_millis(1), Duration::from_secs(3_600))?;
         within_time("--spin", self.spin, Duration::ZERO, Duration::from_secs(1))?;
@@ -251,6 +260,11 @@ impl RunOptions {
         Ok(())
     }
 
+    /// How long all phases take.
+    pub fn time(&self) -> Duration {
+        self.duration + self.phases.iter().map(|phase| phase.duration).sum::<Duration>()
+    }
+
     /// Frames that a datagram may have: those of a shot, or those of a send if they are more.
     pub(super) fn frames_max(&self) -> usize {
         let send =
@@ -260,7 +274,7 @@ impl RunOptions {
 }
 
 /// A time as `10s`, which our options read again.
-fn as_text<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn as_text<S: serde::Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&humantime::format_duration(*time))
 }
 

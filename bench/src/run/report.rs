@@ -5,6 +5,7 @@ use super::kernel::KernelCheck;
 use super::options::RunOptions;
 use super::order::OrderFound;
 use super::outcomes::{Invites, Opens, Requests, Shakes};
+use super::series::Series;
 use super::server_side::ServerSide;
 use super::tally::Row;
 use hdrhistogram::Histogram;
@@ -118,6 +119,9 @@ pub struct Report {
     /// Money answers and unknown outcomes, and misses where asked for.
     #[serde(skip)]
     pub tally: Vec<Row>,
+    /// The same piece by piece, where asked for.
+    #[serde(skip)]
+    pub series: Option<Series>,
 }
 
 /// A latency distribution in µs; all 0 when there is no value.

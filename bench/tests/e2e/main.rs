@@ -21,6 +21,7 @@ mod relay;
 mod restart;
 mod service;
 mod sessions;
+mod sets_http;
 mod stopping;
 mod workers;
 

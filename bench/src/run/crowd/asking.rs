@@ -38,7 +38,7 @@ impl Crowd {
                     break;
                 }
             }
-            self.book.made(op);
+            self.book.made(id, op, now.mono_ns);
             shakes |= u32::from(is_shake) << made;
             made += 1;
         }
@@ -81,7 +81,7 @@ impl Crowd {
         let op = call.op();
         match self.users[local as usize].session.call(now, call.clone()) {
             Ok(_) => {
-                self.book.made(op);
+                self.book.made(self.user(local), op, now.mono_ns);
                 self.outstanding += 1;
             }
             Err(_) => self.waiting.push_back((local, call)),
