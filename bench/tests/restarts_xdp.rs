@@ -46,11 +46,10 @@ fn restarts_disturb_nobody(mode: &str) {
         started.elapsed()
     );
     assert!(pings.sent > 500 && echoes > 500, "{pings:?}, {echoes}");
-    // A veth's driver throws away what its ring holds at the moment when a program comes or goes in native mode: TCP
-    // may then have to send a segment again, a few times in 200 comings and goings. Nothing else may get lost.
-    let segments_again_max = if mode == "native" { ROUNDS as u64 / 10 } else { 0 };
-    assert!(pings.lost <= segments_again_max, "{pings:?}");
-    assert!(segments_again <= segments_again_max, "{segments_again} segments sent again");
+    // A veth's driver throws away what its ring holds at the moment when a program comes or goes in native mode: a
+    // few pings and segments of TCP in 200 comings and goings. Nothing else may get lost.
+    let lost_max = if mode == "native" { ROUNDS as u64 / 10 } else { 0 };
+    assert!(pings.lost + segments_again <= lost_max, "{pings:?}, {segments_again} segments sent again");
 }
 
 /// Expect: with the program behind the kernel's buffers.

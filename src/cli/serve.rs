@@ -133,7 +133,7 @@ fn announce(shared: &Shared, http: Option<&tokio::net::TcpListener>) {
         listen = ?shared.listen(),
         http = ?http.and_then(|listener| listener.local_addr().ok()),
         workers,
-        cores = ?settings.cores.get(..workers as usize).unwrap_or(&[]),
+        cores = ?settings.worker_cores(),
         groups,
         sets,
         sessions = settings.totals.sessions,

@@ -122,6 +122,11 @@ impl Server {
         if now.wall_ms < SESSION_EPOCH_WALL_MS {
             return Err(StartError::Clock(now.wall_ms));
         }
+        // All threads but the workers start from this one. A ledger's thread on a worker's core would hold up a whole
+        // batch for each commit.
+        if let Err(error) = net::affinity::leave_cores(settings.worker_cores()) {
+            tracing::warn!(%error, "threads beside the workers may run on the workers' cores");
+        }
         let store = Store::open(&settings, now.wall_ms)?;
         let Opened { engines, listen, stats: io } = io::open(&settings)?;
         let wakers = engines.wakers();
@@ -263,7 +268,7 @@ fn start_workers<E: net::Engine + Send + 'static>(
         let keys = settings.keys.clone();
         let groups = std::mem::take(&mut own_groups[number as usize]);
         let rng = os_seeded_rng().map_err(StartError::Random)?;
-        let core = settings.cores.get(number as usize).copied();
+        let core = settings.worker_cores().get(number as usize).copied();
         let plan = Arc::new(settings.service.clone());
         let backend = settings
             .relay

@@ -133,6 +133,11 @@ impl Settings {
         JournalOptions { rows_waiting_max: share.clamp(4_096, default.rows_waiting_max), ..default }
     }
 
+    /// The cores of the workers, in order; none if they are not pinned.
+    pub fn worker_cores(&self) -> &[usize] {
+        &self.cores[..self.cores.len().min(self.layout.workers as usize)]
+    }
+
     /// Bytes that the cores of all workers take, and the rings to the journals.
     pub fn bytes(&self) -> u64 {
         let cores: u64 = (0..self.layout.workers).map(|worker| self.core_config(worker).bytes() as u64).sum();

@@ -17,11 +17,29 @@ pub fn pin_current_thread(core: usize) -> io::Result<()> {
     Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
 }
 
+/// Keeps the calling thread, and those that it starts, off `cores`; where it may use no others it stays as it was.
+pub fn leave_cores(cores: &[usize]) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    let mut others = allowed_cores();
+    others.retain(|core| !cores.contains(core));
+    others.iter().try_for_each(|core| set.set(*core))?;
+    if others.is_empty() { Ok(()) } else { Ok(sched_setaffinity(Pid::from_raw(0), &set)?) }
+}
+
 /// Lets the calling thread wake at the nanosecond it asked for. By default the kernel may be 50 µs late,
 /// to spare wakeups, which a load client's schedule shows.
 pub fn precise_timers() -> io::Result<()> {
     // SAFETY: this option takes integers only.
     let result = unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1 as libc::c_ulong) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Has the calling thread run before all ordinary threads of its core, as long as it wants to: for a benchmark that
+/// takes a part of a core away. Needs CAP_SYS_NICE.
+pub fn run_before_others() -> io::Result<()> {
+    let priority = libc::sched_param { sched_priority: 1 };
+    // SAFETY: the structure is live and only read; 0 is the calling thread.
+    let result = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const priority) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
@@ -45,6 +63,17 @@ mod tests {
         });
         assert_eq!(pinned.join().unwrap(), [last]);
         assert_eq!(allowed_cores(), before, "other threads stay free");
+    }
+
+    #[test]
+    fn cores_are_left_where_there_are_others() {
+        let all = allowed_cores();
+        let left = |cores: Vec<usize>| {
+            let leave = move || leave_cores(&cores).map(|()| allowed_cores()).unwrap();
+            std::thread::spawn(leave).join().unwrap()
+        };
+        assert_eq!(left(all.clone()), all, "there are no others");
+        assert_eq!(left(all[..1].to_vec()), if all.len() > 1 { &all[1..] } else { &all[..] });
     }
 
     #[test]

@@ -22,8 +22,8 @@ const SEEN_MIN: f64 = 64.0;
 /// Windows in which a queue that stands is to be worked off.
 const WORKED_OFF_IN: f64 = 4.0;
 
-/// How much less at the most.
-const LESS_MAX: f64 = 0.5;
+/// How much less at the most: a worker that was kept from its core for a while looks like one that is overloaded.
+const LESS_MAX: f64 = 0.25;
 
 /// How much more is let in when no queue stands: near what was once too much, and far below it.
 const MORE_NEAR: f64 = 0.03;

@@ -4,7 +4,7 @@
 use super::figures::{Point, Span, datagrams, points, quantile_us, recovery_s, sum};
 use super::stage::{Times, World};
 use super::table::Part;
-use super::thief::Thieves;
+use super::thief::Thief;
 use super::times::NORMAL;
 use crate::child::{ChildCommand, ChildOptions, ServerChild};
 use crate::lab::{PEERS, Side};
@@ -91,7 +91,7 @@ pub fn play(world: &World, times: u32) -> Result<Echo, Failure> {
         server_mac: None,
         xdp: XdpOptions { interface: interface(Side::Client), vlan: None, mode: XdpMode::Auto },
     };
-    let thieves = Thieves::start(world.share - 1, world.cores.server)?;
+    let thief = Thief::start(world.share, world.cores.server)?;
     let drive = || -> Result<Series, Failure> {
         affinity::pin_current_thread(world.cores.client).map_err(Failure::machine)?;
         affinity::precise_timers().map_err(Failure::machine)?;
@@ -101,7 +101,7 @@ pub fn play(world: &World, times: u32) -> Result<Echo, Failure> {
     // On a thread of its own, which is pinned.
     let series = std::thread::scope(|scope| scope.spawn(drive).join())
         .map_err(|_| Failure::check("the echo's client has ended; its last words are above"))??;
-    drop(thieves);
+    drop(thief);
     drop(child);
     Ok(echo(world, times, &series))
 }

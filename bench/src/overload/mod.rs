@@ -2,7 +2,7 @@
 //! several times of it with clients that obey and that do not, floods, failures and a wave; a bare echo beside it.
 //!
 //! Server and load in a lab, a core each. One client core cannot offer a whole server core several times what it can
-//! do, so the server shares its core with threads that do nothing else than take time (`--share`).
+//! do, so a thread that does nothing else takes the greater part of the server's core (`--share`).
 //!
 //! | file | what |
 //! |---|---|

@@ -1,7 +1,7 @@
 //! What a scenario plays on: a server in the lab that has a part of a core, its ledger, its users, and at the end the
 //! audit of all that.
 
-use super::thief::Thieves;
+use super::thief::Thief;
 use crate::child::{Audit, ChildCommand, ChildOptions, ServerChild, temporary_directory};
 use crate::floor::CorePair;
 use crate::http::{self, Reply};
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Packets minted a second, so that there is something to open.
-pub const WINS_PER_S: u64 = 500;
+pub const WINS_PER_S: u64 = 200;
 
 /// How long a rebuild is asked for again where something of it is still under way.
 const REBUILD_MAX: Duration = Duration::from_secs(10);
@@ -78,7 +78,7 @@ pub enum Way {
 pub struct Stage<'a> {
     pub world: &'a World,
     pub child: ServerChild,
-    thieves: Option<Thieves>,
+    thief: Option<Thief>,
     program: PathBuf,
     arguments: BTreeMap<&'static str, String>,
     tallies: Vec<PathBuf>,
@@ -111,7 +111,7 @@ impl<'a> Stage<'a> {
         let options = child_options(&arguments)?;
         let program = options.program.clone();
         let child = ServerChild::start_in(&world.lab, options)?;
-        Ok(Stage { world, child, thieves: None, program, arguments, tallies: Vec::new(), directory })
+        Ok(Stage { world, child, thief: None, program, arguments, tallies: Vec::new(), directory })
     }
 
     /// Starts the server anew, on the ledger that it has, after something was done to that.
@@ -130,7 +130,7 @@ impl<'a> Stage<'a> {
     /// From now on the server has only its part of the core.
     pub fn squeeze(&mut self) -> Result<(), Failure> {
         let World { share, cores, .. } = self.world;
-        self.thieves = Some(Thieves::start(share - 1, cores.server)?);
+        self.thief = Some(Thief::start(*share, cores.server)?);
         Ok(())
     }
 
@@ -191,7 +191,7 @@ impl<'a> Stage<'a> {
 
     /// Ends the server and audits its ledger, with all that users were told.
     pub fn audit(&mut self) -> Result<Audit, Failure> {
-        self.thieves = None;
+        self.thief = None;
         self.child.terminate()?;
         Audit::of(&self.program, &self.arguments["ledger"], &self.tallies)
     }

@@ -1,4 +1,7 @@
-//! Threads that take a core's time.
+//! A thread that takes a part of a core's time, whatever else wants it.
+//!
+//! Ordinary threads beside the server would not do: a server that sleeps now and then is let run before those that
+//! never do, so that below its knee it gets more of the core than above it.
 
 use redpkt::cli::Failure;
 use redpkt::net::affinity;
@@ -6,43 +9,62 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-/// They end when this is dropped.
-pub struct Thieves {
+/// In every period it takes its part at once: short against any queueing time that is looked at.
+const PERIOD: Duration = Duration::from_millis(1);
+
+/// It ends when this is dropped.
+pub struct Thief {
     stop: Arc<AtomicBool>,
-    threads: Vec<JoinHandle<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
-impl Thieves {
-    /// So many on a core. Where one cannot be pinned there it takes no time of it, and none are started.
-    pub fn start(count: u32, core: usize) -> Result<Thieves, Failure> {
-        let mut thieves = Thieves { stop: Arc::new(AtomicBool::new(false)), threads: Vec::new() };
-        for _ in 0..count {
-            let stop = Arc::clone(&thieves.stop);
-            let (pinned, is_pinned) = channel();
-            let steal = move || {
-                let result = affinity::pin_current_thread(core);
-                let may_steal = result.is_ok();
-                let _ = pinned.send(result);
-                while may_steal && !stop.load(Ordering::Relaxed) {
+impl Thief {
+    /// Leaves one part in `share` of a core to the others; nothing is taken where that is the whole.
+    pub fn start(share: u32, core: usize) -> Result<Thief, Failure> {
+        let stop = Arc::new(AtomicBool::new(false));
+        if share <= 1 {
+            return Ok(Thief { stop, thread: None });
+        }
+        let is_over = Arc::clone(&stop);
+        let (begun, has_begun) = channel();
+        let steal = move || {
+            let begin = || {
+                affinity::pin_current_thread(core)?;
+                affinity::precise_timers()?;
+                affinity::run_before_others()
+            };
+            let result = begin();
+            let may_steal = result.is_ok();
+            let _ = begun.send(result);
+            let mut next = Instant::now();
+            while may_steal && !is_over.load(Ordering::Relaxed) {
+                let until = next + PERIOD / share * (share - 1);
+                while Instant::now() < until {
                     std::hint::spin_loop();
                 }
-            };
-            let thread = std::thread::Builder::new().name("thief".into()).spawn(steal);
-            thieves.threads.push(thread.map_err(Failure::machine)?);
-            let failed = |why: &dyn std::fmt::Display| {
-                Failure::machine(format!("--share: a thread cannot be pinned to core {core}: {why}"))
-            };
-            is_pinned.recv().map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
-        }
-        Ok(thieves)
+                next = (next + PERIOD).max(until);
+                std::thread::sleep(next.saturating_duration_since(Instant::now()));
+            }
+        };
+        let thread =
+            std::thread::Builder::new().name("thief".into()).spawn(steal).map_err(Failure::machine)?;
+        let thief = Thief { stop, thread: Some(thread) };
+        let failed = |why: &dyn std::fmt::Display| {
+            Failure::machine(format!(
+                "--share: taking a part of core {core}: {why}; as root, and on a core of this machine"
+            ))
+        };
+        has_begun.recv().map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
+        Ok(thief)
     }
 }
 
-impl Drop for Thieves {
+impl Drop for Thief {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        for thread in self.threads.drain(..) {
+        if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
@@ -52,11 +74,11 @@ impl Drop for Thieves {
 mod tests {
     use super::*;
 
-    /// Expect: an error that names the core, and no thread left.
+    /// Expect: an error that names the core, and no thread left; none is needed for the whole.
     #[test]
     fn a_core_that_is_not_there_is_an_error() {
-        let why = Thieves::start(1, 1_000_000).err().unwrap().to_string();
+        let why = Thief::start(2, 1_000_000).err().unwrap().to_string();
         assert!(why.contains("core 1000000"), "{why}");
-        assert!(Thieves::start(0, 1_000_000).is_ok());
+        assert!(Thief::start(1, 1_000_000).is_ok());
     }
 }

@@ -1,6 +1,7 @@
 //! Tables and queues that fill up, and what is over.
 
-use super::world::{Client, World, capacity, config, order, workers};
+use super::client::Client;
+use super::world::{World, capacity, config, order, workers};
 use crate::ledger::Kind;
 use crate::set::book::{Order, What};
 use crate::set::{Capacity, Config};

@@ -1,6 +1,7 @@
 //! Packets of other groups and other workers.
 
-use super::world::{Client, World, capacity, cleared, said, workers};
+use super::client::{Client, said};
+use super::world::{World, capacity, cleared, workers};
 use crate::ledger::Kind;
 use crate::set::{Config, Drop};
 use redpkt_proto::Op;

@@ -1,6 +1,7 @@
 //! HELLO and JOIN.
 
-use super::world::{Client, World, capacity, config, path, said};
+use super::client::{Client, said};
+use super::world::{World, capacity, config, path};
 use crate::set::{Config, Drop};
 use redpkt_proto::body::{Refusal, RefusalCode, Status, TicketFields};
 use redpkt_proto::{COOKIE_LIFETIME_MS, Frame, Op, SESSION_STEP_MS};

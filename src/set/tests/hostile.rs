@@ -1,6 +1,7 @@
 //! A hostile network: everything that arrives is an attack until its seal is checked.
 
-use super::world::{World, config, path, said};
+use super::client::said;
+use super::world::{World, config, path};
 use crate::net::allocation::allocations;
 use crate::set::{Drop, Job, Portable};
 use proptest::prelude::*;

@@ -1,6 +1,7 @@
 //! A SET that panics is masked: its users are told, the others go on, and it comes back from its journal.
 
-use super::world::{Client, Said, World, capacity, order, said, workers};
+use super::client::{Client, Said, said};
+use super::world::{World, capacity, order, workers};
 use crate::set::book::Order;
 use crate::set::fault::{Fault, arm, disarm};
 use crate::set::{Config, Drop, SetState};

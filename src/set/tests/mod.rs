@@ -1,6 +1,7 @@
 //! Scenarios: frames go into a core, and what comes out is read. Time is an argument.
 
 mod bounds;
+mod client;
 mod elsewhere;
 mod handshakes;
 mod hostile;

@@ -1,6 +1,7 @@
 //! Money: durable before it is told, conserved, bounded.
 
-use super::world::{Client, World, capacity, config, order, said};
+use super::client::{Client, said};
+use super::world::{World, capacity, config, order};
 use crate::ledger::{Account, Kind};
 use crate::set::book::Order;
 use crate::set::{Config, Core, Drop};

@@ -1,6 +1,7 @@
 //! One req, one outcome, however often it is asked while its outcome is not known.
 
-use super::world::{Client, World, capacity, told, workers};
+use super::client::{Client, told};
+use super::world::{World, capacity, workers};
 use crate::set::Config;
 use redpkt_proto::Op;
 

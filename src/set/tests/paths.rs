@@ -1,6 +1,7 @@
 //! Change of address, and what an address that has not proved itself gets.
 
-use super::world::{World, config, path, said};
+use super::client::said;
+use super::world::{World, config, path};
 use crate::set::Drop;
 use redpkt_proto::body::{PathProof, Status};
 use redpkt_proto::frame::flags;

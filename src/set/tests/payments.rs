@@ -1,6 +1,7 @@
 //! The operator's side: payments, orders and their limits.
 
-use super::world::{World, capacity, config, order, said};
+use super::client::said;
+use super::world::{World, capacity, config, order};
 use crate::set::book::{Order, OrderState};
 use crate::set::{Config, DoneOutcome, Payment};
 use redpkt_proto::Op;

@@ -1,6 +1,7 @@
 //! What one source prefix may take of the session table and of the worker's time, and what that leaves to others.
 
-use super::world::{Client, World, capacity, config, workers};
+use super::client::Client;
+use super::world::{World, capacity, config, workers};
 use crate::gate::{ALL, Class, Gate};
 use crate::set::admission::Service;
 use crate::set::fault::{self, Fault};

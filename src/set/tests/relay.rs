@@ -1,6 +1,7 @@
 //! RELAY: questions that go out to the backend, and who hears the answers.
 
-use super::world::{Client, World, config, path, workers};
+use super::client::Client;
+use super::world::{World, config, path, workers};
 use crate::net::allocation::allocations;
 use crate::set::fault::{self, Fault};
 use crate::set::{Config, Drop, Job, Portable, SetState};

@@ -1,6 +1,7 @@
 //! At most once.
 
-use super::world::{World, capacity, config, said};
+use super::client::said;
+use super::world::{World, capacity, config};
 use crate::set::{Config, Drop};
 use redpkt_proto::body::{PacketId, Status};
 use redpkt_proto::{ANSWERS_KEPT, FRAMES_PER_DATAGRAM_MAX, IN_FLIGHT_MAX, Op};

@@ -1,6 +1,7 @@
 //! Packets for others: sent, told, shared, grabbed, opened, returned.
 
-use super::world::{Client, World, capacity, config, order, said};
+use super::client::{Client, said};
+use super::world::{World, capacity, config, order};
 use crate::ledger::Kind;
 use crate::set::Config;
 use crate::set::book::{Order, What};

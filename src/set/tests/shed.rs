@@ -1,6 +1,7 @@
 //! What there is no time for is refused by its header, in order of its value, and changes nothing.
 
-use super::world::{Client, World, capacity, config, order};
+use super::client::Client;
+use super::world::{World, capacity, config, order};
 use crate::gate::{ALL, CLASSES, Class, Gate};
 use crate::ledger::Kind;
 use crate::set::admission::Service;

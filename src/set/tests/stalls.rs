@@ -1,6 +1,7 @@
 //! Disks that hang: one group's is one group's, and when it is well again everything goes on.
 
-use super::world::{Client, World, capacity, told, workers};
+use super::client::{Client, told};
+use super::world::{World, capacity, workers};
 use crate::ledger::Simulated;
 use crate::set::{Capacity, Config, Core, Job, Portable};
 use redpkt_proto::{Now, Op};

@@ -1,6 +1,7 @@
 //! Whatever users do, disks do, and crashes do: the rules on money hold at every instant.
 
-use super::world::{Client, Said, World, capacity, order, workers};
+use super::client::{Client, Said};
+use super::world::{World, capacity, order, workers};
 use crate::ledger::{Kind, Row};
 use crate::set::book::Order;
 use crate::set::fault::{self, Fault};
