@@ -9,7 +9,7 @@ use redpkt_proto::Op;
 use redpkt_proto::steer::{fold, mix};
 
 /// Sorts of requests, the most valuable first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
     /// Open, and what keeps a session and what it was told.
     Open,

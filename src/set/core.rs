@@ -216,6 +216,7 @@ pub struct Core<L> {
     pub(super) recounted_ns: u64,
     pub(super) load_level: u8,
     pub(super) service: Service,
+    is_late: bool,
     seen: Seen,
     /// Position of the SET that is worked on, or [`NOBODY`].
     pub(super) work: u32,
@@ -274,6 +275,7 @@ impl<L: Ledger> Core<L> {
             recounted_ns: now.mono_ns,
             load_level: 0,
             service: Service::FULL,
+            is_late: false,
             seen: Seen::default(),
             swept_ns: now.mono_ns,
             flushed_ns: now.mono_ns,
@@ -491,6 +493,11 @@ impl<L: Ledger> Core<L> {
         self.service = service;
     }
 
+    /// Whether the datagrams of the next batches have waited too long, but for those about money.
+    pub fn set_late(&mut self, is_late: bool) {
+        self.is_late = is_late;
+    }
+
     /// What is done and left now.
     pub fn service(&self) -> Service {
         self.service
@@ -521,6 +528,9 @@ impl<L: Ledger> Core<L> {
             return self.shed(now, job, class);
         }
         self.seen.admit(class);
+        if self.is_late && class >= Class::Shake {
+            return self.drop_late(class);
+        }
         let set = self.position_of_set[self.config.layout.set_of(user) as usize];
         assert_ne!(set, NOT_OWN, "a datagram is handed to the worker that owns its user");
         match Op::from_wire(first.op) {
@@ -540,6 +550,14 @@ impl<L: Ledger> Core<L> {
         let code = if class == Class::Join { RefusalCode::Busy } else { RefusalCode::Load };
         let retry_after_ms = admission::retry_after_ms(job.frames[0].header.user.get(), now);
         refuse(job, Op::Error, code as u8, retry_after_ms);
+        Found::Done
+    }
+
+    /// A datagram that has waited so long that its sender asks again anyway: the time is for those who came later.
+    #[cold]
+    fn drop_late(&mut self, class: Class) -> Found {
+        self.counters.drop(Drop::Shed);
+        self.counters.shed[class as usize] += 1;
         Found::Done
     }
 

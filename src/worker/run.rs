@@ -382,6 +382,7 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
 
     /// How much is let in, and what is given up.
     fn follow_load(&mut self, now: Now) {
+        self.core.set_late(self.admission.is_late(self.load.last_ns()));
         if !self.admission.turn(now, self.load.last_ns()) {
             return;
         }

@@ -88,7 +88,7 @@ pub struct OverloadArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(100..=1_000_000))]
     users: Option<u64>,
     /// The server has 1/N of its core
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=16))]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=16))]
     share: u32,
     /// 1 and 4 times the knee, with few users, for a second: a smoke test, not a measurement
     #[arg(long, conflicts_with = "seconds")]

@@ -11,8 +11,8 @@ use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// In every period it takes its part at once: short against any queueing time that is looked at.
-const PERIOD: Duration = Duration::from_millis(1);
+/// What it leaves at once. Short against any queueing time that is looked at, and long against the cost of a change.
+const LEAVES: Duration = Duration::from_micros(250);
 
 /// It ends when this is dropped.
 pub struct Thief {
@@ -40,11 +40,11 @@ impl Thief {
             let _ = begun.send(result);
             let mut next = Instant::now();
             while may_steal && !is_over.load(Ordering::Relaxed) {
-                let until = next + PERIOD / share * (share - 1);
+                let until = next + LEAVES * (share - 1);
                 while Instant::now() < until {
                     std::hint::spin_loop();
                 }
-                next = (next + PERIOD).max(until);
+                next = until + LEAVES;
                 std::thread::sleep(next.saturating_duration_since(Instant::now()));
             }
         };

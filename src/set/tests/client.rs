@@ -1,6 +1,15 @@
 //! A user's client that makes its frames by hand.
 
 use super::world::World;
+use redpkt_proto::body::{
+    Answer, Body, Challenge, Hello, Invite, InviteOk, Join, Keepalive, Request, Send, SendMore, Status,
+    Welcome,
+};
+use redpkt_proto::frame::flags;
+use redpkt_proto::seal::{self, SessionKey};
+use redpkt_proto::ticket::Ticket;
+use redpkt_proto::{Direction, Frame, Header, Op, Path, SESSION_STEP_MS, handshake};
+
 /// One user's client, by hand.
 #[derive(Clone)]
 pub struct Client {

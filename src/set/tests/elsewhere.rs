@@ -47,7 +47,7 @@ fn a_packet_of_another_group_is_grabbed_shared_and_opened_as_any() {
             let req = other.req(counter);
             let frame = other.request_for(op, req, packet, user);
             let out = world.ask(other.path, &[frame]);
-            assert_eq!(super::world::Said::from(other.answer(&out[0])), said, "{op:?}");
+            assert_eq!(super::client::Said::from(other.answer(&out[0])), said, "{op:?}");
         }
         let rows = world.rows();
         let count = |kind| rows.iter().filter(|row| row.kind == kind).count();

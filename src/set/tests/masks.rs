@@ -196,7 +196,7 @@ fn money_for_users_of_a_masked_set_comes() {
             arm(fault);
             world.ledgers[theirs].set_disk(true);
             let out = world.settle();
-            let told = super::world::told(&out, &taker);
+            let told = super::client::told(&out, &taker);
             assert!(!disarm() && told.len() == 1 && told[0].status == Status::Ok, "{told:?}");
             assert_eq!(world.masked(), [world.set_of(b)]);
             let rest = third.open(&mut world, packet).fen;

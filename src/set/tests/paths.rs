@@ -8,7 +8,7 @@ use redpkt_proto::frame::flags;
 use redpkt_proto::seal;
 use redpkt_proto::{Frame, Op};
 
-fn opened(client: &super::world::Client, frame: &Frame) -> Frame {
+fn opened(client: &super::client::Client, frame: &Frame) -> Frame {
     let mut frame = *frame;
     seal::open(&client.key, &mut frame).unwrap();
     frame

@@ -105,7 +105,7 @@ fn the_same_send_again_is_one_send() {
     let ask = |world: &mut World, sender: &mut Client, total, shares, recipients: &[u64]| {
         let frames = sender.send_frames(1, total, shares, recipients);
         let out = world.ask(sender.path, &frames);
-        super::world::Said::from(sender.answer(&out[0]))
+        super::client::Said::from(sender.answer(&out[0]))
     };
     let first = ask(&mut world, &mut sender, 10, 2, &[2, 3]);
     assert_eq!(ask(&mut world, &mut sender, 10, 2, &[2, 3]), first);
@@ -120,7 +120,7 @@ fn the_same_send_again_is_one_send() {
     let frame = sender.request(Op::Ask, req, 0);
     let out = world.ask(sender.path, &[frame]);
     assert_eq!(out[0].header.op, Op::Send as u8);
-    assert_eq!(super::world::Said::from(sender.answer(&out[0])), first);
+    assert_eq!(super::client::Said::from(sender.answer(&out[0])), first);
     let frame = sender.request(Op::Ask, req + 1, 0);
     let out = world.ask(sender.path, &[frame]);
     assert_eq!((out[0].header.op, sender.answer(&out[0]).status), (Op::Ask as u8, Status::NotDone as u8));
@@ -289,7 +289,7 @@ fn what_nobody_took_goes_back_when_the_time_is_over() {
 
 impl Client {
     /// Joins again if the session was idle for too long, and asks as a new request.
-    fn ask_unjoined(&mut self, world: &mut World, op: Op, packet: u64) -> super::world::Said {
+    fn ask_unjoined(&mut self, world: &mut World, op: Op, packet: u64) -> super::client::Said {
         self.join(world);
         self.about(world, op, packet, 0)
     }

@@ -138,6 +138,23 @@ fn only_so_many_are_told_that_they_are_refused() {
     assert_eq!(answers(&mut world), 1);
 }
 
+/// Expect: a shake that comes late is dropped unanswered and not executed, an open is answered.
+#[test]
+fn what_has_waited_too_long_is_dropped_but_for_money() {
+    let mut world = World::new(config());
+    let mut user = world.client(1);
+    world.mint(1, 5);
+    let packet = user.shake(&mut world).packet;
+    world.cores.iter_mut().for_each(|core| core.set_late(true));
+    let shake = user.shake_frame();
+    assert!(world.ask(user.path, &[shake]).is_empty());
+    assert_eq!(user.open(&mut world, packet).fen, 5);
+    assert_eq!(world.dropped(Drop::Shed), 1);
+    world.cores.iter_mut().for_each(|core| core.set_late(false));
+    let answers = world.ask(user.path, &[shake]);
+    assert_eq!(Status::from_wire(user.answer(&answers[0]).status), Some(Status::Miss));
+}
+
 /// Expect: a quarter of the packets is made while fewer are to be made, and what was not made does not come in a burst.
 #[test]
 fn fewer_packets_are_made_and_then_as_many_as_before() {

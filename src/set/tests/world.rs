@@ -1,5 +1,6 @@
 //! The cores of a server, ledgers whose disks can be held back or fail, and clients that make frames by hand.
 
+use super::client::Client;
 use crate::audit;
 use crate::ledger::{Account, Kind, Ledger as _, Row, Simulated};
 use crate::set::book::{Book, Order, Set, What};
@@ -7,16 +8,10 @@ use crate::set::fault;
 use crate::set::links::{Delivery, Message, mesh};
 use crate::set::{Beginning, Capacity, Config, Core, Counters, Drop, Job, Portable, SetPart, SetState};
 use rand::{Rng as _, SeedableRng as _};
-use redpkt_proto::body::{
-    Answer, Body, Challenge, Hello, Invite, InviteOk, Join, Keepalive, Request, Send, SendMore, Status,
-    Welcome,
-};
-use redpkt_proto::frame::flags;
 use redpkt_proto::keyring::KeyRing;
-use redpkt_proto::seal::{self, SessionKey};
+use redpkt_proto::seal::SessionKey;
 use redpkt_proto::steer::Layout;
-use redpkt_proto::ticket::Ticket;
-use redpkt_proto::{Direction, Frame, Header, Now, Op, Path, Rng, SESSION_STEP_MS, handshake};
+use redpkt_proto::{Frame, Now, Op, Path, Rng, SESSION_STEP_MS};
 
 /// The cores of a server's workers, their time, and everything a test needs of their surroundings.
 pub struct World {
