@@ -122,11 +122,6 @@ impl Server {
         if now.wall_ms < SESSION_EPOCH_WALL_MS {
             return Err(StartError::Clock(now.wall_ms));
         }
-        // All threads but the workers start from this one. A ledger's thread on a worker's core would hold up a whole
-        // batch for each commit.
-        if let Err(error) = net::affinity::leave_cores(settings.worker_cores()) {
-            tracing::warn!(%error, "threads beside the workers may run on the workers' cores");
-        }
         let store = Store::open(&settings, now.wall_ms)?;
         let Opened { engines, listen, stats: io } = io::open(&settings)?;
         let wakers = engines.wakers();

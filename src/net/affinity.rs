@@ -17,15 +17,6 @@ pub fn pin_current_thread(core: usize) -> io::Result<()> {
     Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
 }
 
-/// Keeps the calling thread, and those that it starts, off `cores`; where it may use no others it stays as it was.
-pub fn leave_cores(cores: &[usize]) -> io::Result<()> {
-    let mut set = CpuSet::new();
-    let mut others = allowed_cores();
-    others.retain(|core| !cores.contains(core));
-    others.iter().try_for_each(|core| set.set(*core))?;
-    if others.is_empty() { Ok(()) } else { Ok(sched_setaffinity(Pid::from_raw(0), &set)?) }
-}
-
 /// Lets the calling thread wake at the nanosecond it asked for. By default the kernel may be 50 µs late,
 /// to spare wakeups, which a load client's schedule shows.
 pub fn precise_timers() -> io::Result<()> {
@@ -63,17 +54,6 @@ mod tests {
         });
         assert_eq!(pinned.join().unwrap(), [last]);
         assert_eq!(allowed_cores(), before, "other threads stay free");
-    }
-
-    #[test]
-    fn cores_are_left_where_there_are_others() {
-        let all = allowed_cores();
-        let left = |cores: Vec<usize>| {
-            let leave = move || leave_cores(&cores).map(|()| allowed_cores()).unwrap();
-            std::thread::spawn(leave).join().unwrap()
-        };
-        assert_eq!(left(all.clone()), all, "there are no others");
-        assert_eq!(left(all[..1].to_vec()), if all.len() > 1 { &all[1..] } else { &all[..] });
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! What the client keeps of each user: a session, what was won, and one datagram of requests on its way.
 
 use crate::floor;
-use redpkt_proto::body::{Answer, Request, Status};
+use redpkt_proto::body::{Answer, Refusal, RefusalCode, Request, Status};
 use redpkt_proto::seal::{SessionKey, open, seal};
 use redpkt_proto::{Direction, Frame, Header, Op};
 
@@ -131,6 +131,9 @@ impl User {
 
     /// Opens and checks an answer.
     pub fn take(&mut self, frame: &mut Frame, op: Op) -> Taken {
+        if frame.header.op == Op::Error as u8 && frame.body::<Refusal>().code == RefusalCode::Load as u8 {
+            return Taken::Busy;
+        }
         if open(&self.key, frame).is_err()
             || frame.header.direction() != Direction::ToClient
             || frame.header.op != op as u8
