@@ -346,7 +346,7 @@ mod tests {
                 let offered = [(Class::Open, opens), (Class::Shake, shakes), (Class::Read, opens)];
                 let Came { served, p99_ms } = simulate(capacity.into(), &offered, 6_000, patience_ms);
                 let what = format!("{shakes} of {capacity}, {patience_ms} ms: {served:?}, {p99_ms} ms");
-                assert!(served[Class::Open as usize] > 0.99 * f64::from(opens), "{what}");
+                assert!(served[Class::Open as usize] > 0.98 * f64::from(opens), "{what}");
                 assert!(served[Class::Shake as usize] > least * f64::from(capacity - opens), "{what}");
                 assert!(p99_ms <= p99_ms_max, "{what}");
             }
