@@ -17,6 +17,13 @@ pub fn pin_current_thread(core: usize) -> io::Result<()> {
     Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
 }
 
+/// Keeps another thread, named by its number in the system, on `core`.
+pub fn pin_thread(thread: i32, core: usize) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    set.set(core)?;
+    Ok(sched_setaffinity(Pid::from_raw(thread), &set)?)
+}
+
 /// Lets the calling thread wake at the nanosecond it asked for. By default the kernel may be 50 µs late,
 /// to spare wakeups, which a load client's schedule shows.
 pub fn precise_timers() -> io::Result<()> {

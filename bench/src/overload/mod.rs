@@ -40,7 +40,7 @@ use crate::lab::{Lab, Side};
 use crate::run::Host;
 use clap::Args;
 use redpkt::cli::Failure;
-use redpkt::net::affinity::{allowed_cores, pin_current_thread};
+use redpkt::net::affinity::allowed_cores;
 use report::Report;
 use stage::{Times, World};
 use std::path::PathBuf;
@@ -196,12 +196,9 @@ impl OverloadArgs {
                 piece: ms(250),
             },
         };
-        let cores = CorePair::choose(&allowed_cores(), siblings);
-        // Servers inherit it: their ledgers' threads are not to wait for what is left of their workers' core.
-        pin_current_thread(cores.client).map_err(Failure::machine)?;
         Ok(World {
             lab: Arc::new(Lab::new(1)?),
-            cores,
+            cores: CorePair::choose(&allowed_cores(), siblings),
             io: self.io.clone(),
             share: self.share,
             users: self.users.unwrap_or(if self.quick { USERS_QUICK } else { USERS }),

@@ -7,7 +7,9 @@ use crate::floor::CorePair;
 use crate::http::{self, Reply};
 use crate::lab::{Lab, PEERS, Side};
 use crate::run::{Mix, Rate, Row, RunOptions, SeriesOptions, XdpClient, write_tally};
+use procfs::process::Process;
 use redpkt::cli::Failure;
+use redpkt::net::affinity::pin_thread;
 use redpkt::net::xdp::{XdpMode, XdpOptions};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -127,9 +129,18 @@ impl<'a> Stage<'a> {
         self.directory.path()
     }
 
-    /// From now on the server has only its part of the core.
+    /// From now on the worker has only its part of the core. The server's other threads have the client's core: one of
+    /// them before the worker would take what is left for many ms.
     pub fn squeeze(&mut self) -> Result<(), Failure> {
         let World { share, cores, .. } = self.world;
+        let failed = |error| Failure::machine(format!("--share: reading the server's threads: {error}"));
+        let process = Process::new(self.child.id().cast_signed()).map_err(failed)?;
+        for thread in process.tasks().map_err(failed)? {
+            let thread = thread.map_err(failed)?;
+            if !thread.stat().map_err(failed)?.comm.starts_with("worker-") {
+                pin_thread(thread.tid, cores.client).map_err(Failure::machine)?;
+            }
+        }
         self.thief = Some(Thief::start(*share, cores.server)?);
         Ok(())
     }
