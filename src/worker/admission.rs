@@ -41,6 +41,9 @@ const MORE_PER_S: f64 = 0.03;
 /// answered late, and so would all behind it.
 const LATE_NS: u64 = 10_000_000;
 
+/// Beyond it none of it is.
+const TOO_LATE_NS: u64 = 16_000_000;
+
 /// The part of what was once too much that it still is after another time: it may have been a bad moment.
 const FADES: f64 = 0.97;
 
@@ -122,11 +125,11 @@ impl Admission {
     }
 
     /// Whether datagrams that have waited for so long are not worth their time any more, because a queue stands behind
-    /// them. Of a short queue every second batch only: where a worker is kept from its core all are late, and somebody
+    /// them. Of a short one every second batch only: where a worker is kept from its core all are late, and somebody
     /// is to be served.
     pub fn is_late(&mut self, waited_ns: u64) -> bool {
         let is_late = waited_ns > LATE_NS && self.allowed.is_finite() && self.standing_ns > SHORT_NS;
-        self.was_late = is_late && (!self.was_late || waited_ns > LONG_NS);
+        self.was_late = is_late && (!self.was_late || waited_ns > TOO_LATE_NS);
         self.was_late
     }
 
