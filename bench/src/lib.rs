@@ -13,6 +13,8 @@ pub mod echo;
 pub mod engines;
 pub mod flood;
 pub mod floor;
+mod hdr;
+pub mod hist;
 pub mod hot;
 pub mod http;
 mod json;
@@ -59,6 +61,8 @@ enum Command {
     Crash(crash::CrashArgs),
     /// One packet, grabbed by very many users within a second
     Hot(hot::HotArgs),
+    /// Latencies of runs: a table, two runs compared, all merged, a picture
+    Hist(hist::HistArgs),
     /// A relay that loses, doubles, reorders and delays datagrams
     Relay(relay::RelayArgs),
     /// Commands on both ends of a wire of their own: two network namespaces joined by a veth pair
@@ -91,6 +95,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Opens(args) => opens::run(&args).map(done),
         Command::Crash(args) => crash::run(&args).map(done),
         Command::Hot(args) => hot::run(&args).map(done),
+        Command::Hist(args) => hist::run(&args).map(done),
         Command::Relay(args) => relay::run(args).map(done),
         Command::Lab(args) => lab::run(&args),
         Command::LabKeeper(args) => lab::keep(&args),

@@ -133,6 +133,9 @@ pub struct RunArgs {
     /// Write the latencies as HdrHistogram's percentile text, in µs
     #[arg(long, value_name = "FILE")]
     hgrm: Option<PathBuf>,
+    /// Write the latencies of each second as HdrHistogram's interval log, for redpkt-bench hist
+    #[arg(long, value_name = "FILE")]
+    hlog: Option<PathBuf>,
     /// Write money answers and unknown outcomes as JSON lines
     #[arg(long, value_name = "FILE")]
     tally: Option<PathBuf>,
@@ -182,6 +185,7 @@ impl RunArgs {
             align: self.align,
             http: self.http.clone(),
             tally_misses: self.tally_misses,
+            latency_log: self.hlog.is_some() || self.run_dir.is_some(),
             wire: Some(self.wire.options(self.seed)).filter(|wire| !wire.is_nothing()),
             ..RunOptions::new(self.target, keys, self.users, rate, self.duration)
         };
@@ -205,6 +209,7 @@ impl RunArgs {
         Outputs {
             json: self.json.clone(),
             hgrm: self.hgrm.clone(),
+            hlog: self.hlog.clone(),
             tally: self.tally.clone(),
             run_dir: self.run_dir.clone(),
         }

@@ -144,9 +144,10 @@ impl Fleet {
             }
             _ => None,
         };
-        progress(Progress::Begins(self.begin(options)));
+        let begins = self.begin(options);
+        progress(Progress::Begins(begins));
 
-        let mut gathered = Gathered::new(self.threads.len(), options);
+        let mut gathered = Gathered::new(self.threads.len(), options, begins);
         while !gathered.is_done() {
             if let Some(message) = self.next_message(Duration::from_millis(200))? {
                 gathered.on_message(message, progress);

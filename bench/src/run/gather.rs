@@ -11,11 +11,12 @@ use super::options::RunOptions;
 use super::report::{Joins, Percentiles, RefusedFrames, Report, ScheduleKept, Second, SocketTrouble};
 use super::server_side::ServerSide;
 use super::{Progress, tally::Row};
+use crate::hdr::log::Log;
 use hdrhistogram::Histogram;
 use redpkt::cli::Failure;
 use redpkt::net::client::ClientCounters;
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How long the server's published counters may take to show the last answer.
 const SERVER_SETTLES_WITHIN: Duration = Duration::from_secs(3);
@@ -32,6 +33,9 @@ pub struct Gathered {
     /// Requests without an answer, by thread, while the last answers are waited for.
     draining: BTreeMap<usize, u64>,
     latency: Histogram<u64>,
+    latency_log: Option<Log>,
+    /// When the run's time is over.
+    ends: Instant,
 }
 
 /// The parts of one second, added up.
@@ -43,8 +47,9 @@ struct SecondSum {
 }
 
 impl Gathered {
-    /// Nothing yet, of so many threads.
-    pub fn new(threads: usize, options: &RunOptions) -> Gathered {
+    /// Nothing yet, of so many threads, of a run that begins then.
+    pub fn new(threads: usize, options: &RunOptions, begins: Instant) -> Gathered {
+        let wait = begins.saturating_duration_since(Instant::now());
         Gathered {
             threads,
             duration_s: options.time().as_secs_f64(),
@@ -54,6 +59,8 @@ impl Gathered {
             finished: Vec::new(),
             draining: BTreeMap::new(),
             latency: histogram(),
+            latency_log: options.latency_log.then(|| Log::new(SystemTime::now() + wait)),
+            ends: begins + options.time(),
         }
     }
 
@@ -105,6 +112,10 @@ impl Gathered {
             gso: self.gso,
         };
         self.latency.add(&sum.latency).expect("all histograms are alike");
+        if let Some(log) = &mut self.latency_log {
+            let start = Duration::from_secs(part.second);
+            log.add(start, Duration::from_secs_f64(length_s.max(0.0)), &sum.latency);
+        }
         self.seconds.push(second);
         progress(Progress::Second(second));
     }
@@ -188,6 +199,9 @@ impl Gathered {
     ) -> Result<Report, Failure> {
         let counts = self.counts();
         let mut latency = self.histogram(|finished| &finished.latency);
+        if let Some(log) = &mut self.latency_log {
+            log.add(options.time(), self.ends.elapsed(), &latency);
+        }
         latency.add(&self.latency).map_err(Failure::check)?;
         let (latency_raw, latency_open) = (
             self.histogram(|finished| &finished.latency_raw),
@@ -284,6 +298,7 @@ impl Gathered {
             host,
             settings: options.clone(),
             latency,
+            latency_log: self.latency_log,
             latency_raw,
             latency_open,
             tally,

@@ -50,6 +50,8 @@ mod wheel;
 mod xdp;
 
 pub use args::RunArgs;
+pub(crate) use book::histogram;
+pub(crate) use console::grouped;
 pub use console::{Console, summary};
 pub use deposit::deposit;
 pub use fleet::Fleet;

@@ -57,6 +57,8 @@ pub struct RunOptions {
     pub phases: Vec<Phase>,
     /// Whether it is recorded piece by piece what became of requests.
     pub series: Option<SeriesOptions>,
+    /// Whether the latencies of each second are kept as a log of histograms: some KB a second.
+    pub latency_log: bool,
     /// What users do.
     pub mix: Mix,
     /// What users send.
@@ -153,6 +155,7 @@ impl RunOptions {
             duration,
             phases: Vec::new(),
             series: None,
+            latency_log: false,
             mix: Mix::default(),
             send: SendHabit::default(),
             deposit_fen: 0,

@@ -16,6 +16,8 @@ pub struct Outputs {
     pub json: Option<PathBuf>,
     /// The latencies.
     pub hgrm: Option<PathBuf>,
+    /// The latencies of each second.
+    pub hlog: Option<PathBuf>,
     /// The tally.
     pub tally: Option<PathBuf>,
     /// All of them.
@@ -33,7 +35,13 @@ impl Outputs {
         if let Some(dir) = &self.run_dir {
             std::fs::create_dir_all(dir).map_err(|error| refused("--run-dir", dir, &error))?;
         }
-        for (option, path) in [("--json", &self.json), ("--hgrm", &self.hgrm), ("--tally", &self.tally)] {
+        let files = [
+            ("--json", &self.json),
+            ("--hgrm", &self.hgrm),
+            ("--hlog", &self.hlog),
+            ("--tally", &self.tally),
+        ];
+        for (option, path) in files {
             if let Some(path) = path.as_deref().filter(|path| *path != Path::new("-")) {
                 File::create(path).map_err(|error| refused(option, path, &error))?;
             }
@@ -47,9 +55,11 @@ impl Outputs {
             write_hgrm(&report.latency, out)?;
             if report.gso { writeln!(out, "#[GSO: datagrams crossed the kernel in runs]") } else { Ok(()) }
         };
+        let hlog = |out: &mut Sink| report.latency_log.as_ref().map_or(Ok(()), |log| log.write(out));
         let tally = |out: &mut Sink| write_rows(&report.tally, out);
         to_file("--json", self.json.as_deref(), |out| json(report, out))?;
         to_file("--hgrm", self.hgrm.as_deref(), hgrm)?;
+        to_file("--hlog", self.hlog.as_deref(), hlog)?;
         to_file("--tally", self.tally.as_deref(), tally)?;
         let Some(dir) = &self.run_dir else { return Ok(()) };
         let within = |name: &str| Some(dir.join(name));
@@ -57,6 +67,7 @@ impl Outputs {
         to_file(option, within("settings.json").as_deref(), |out| json(&report.settings, out))?;
         to_file(option, within("report.json").as_deref(), |out| json(report, out))?;
         to_file(option, within("latency.hgrm").as_deref(), hgrm)?;
+        to_file(option, within("latency.hlog").as_deref(), hlog)?;
         to_file(option, within("tally.jsonl").as_deref(), tally)?;
         to_file(option, within("per_second.jsonl").as_deref(), |out| {
             report.per_second.iter().try_for_each(|second| {

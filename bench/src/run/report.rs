@@ -8,6 +8,7 @@ use super::outcomes::{Invites, Opens, Requests, Shakes};
 use super::series::Series;
 use super::server_side::ServerSide;
 use super::tally::Row;
+use crate::hdr::log::Log;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
@@ -110,6 +111,10 @@ pub struct Report {
     /// Every value of `latency_us`, in ns.
     #[serde(skip)]
     pub latency: Histogram<u64>,
+    /// The same second by second, where asked for: answers by the second in which they came, and at last those that
+    /// came after the run's time.
+    #[serde(skip)]
+    pub latency_log: Option<Log>,
     /// Every value of `latency_raw_us`, in ns.
     #[serde(skip)]
     pub latency_raw: Histogram<u64>,

@@ -1,6 +1,7 @@
 //! A latency histogram as text: for a person (bars), and for plotters (HdrHistogram's percentile format).
 
 use super::console::{grouped, time};
+use crate::hdr::unit::Unit;
 use hdrhistogram::Histogram;
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -57,7 +58,9 @@ pub fn write_hgrm(histogram: &Histogram<u64>, out: &mut impl Write) -> io::Resul
     let (max, count) = (histogram.max() as f64 / US, histogram.len());
     writeln!(out, "#[Max     = {max:>12.3}, Total count    = {count:>12}]")?;
     let buckets = histogram.buckets();
-    writeln!(out, "#[Buckets = {buckets:>12}, SubBuckets     = {:>12}]", 2_048)
+    let sub_buckets = (2 * 10_u64.pow(histogram.sigfig().into())).next_power_of_two();
+    writeln!(out, "#[Buckets = {buckets:>12}, SubBuckets     = {sub_buckets:>12}]")?;
+    writeln!(out, "{}", Unit::Us.comment())
 }
 
 #[cfg(test)]
