@@ -146,7 +146,7 @@ mod tests {
     /// Expect: too many lines are refused before a file is read, unless they are one.
     #[test]
     fn a_picture_has_no_more_lines_than_colours() {
-        let many = vec!["no.hlog"; plot::LINES_MAX + 1];
+        let many = ["no.hlog"; plot::LINES_MAX + 1];
         let failure = hist(&[&many[..], &["--svg", "x.svg"]].concat()).unwrap_err();
         assert!(failure.code() == 2 && failure.to_string().starts_with("--svg: 9 lines"), "{failure}");
         let failure = hist(&[&many[..], &["--merge", "--svg", "x.svg"]].concat()).unwrap_err();
