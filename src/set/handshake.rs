@@ -1,9 +1,10 @@
 //! HELLO and JOIN: from a ticket to a session, without keeping anything for an address that is not proved.
 
 use super::admission;
-use super::core::{Core, Job, refuse};
+use super::core::{Core, Job};
 use super::counters::Drop;
 use super::fault::{self, Fault};
+use super::headers::refuse;
 use super::mask::MASKED_RETRY_AFTER_MS;
 use super::prefixes::Limited;
 use super::sessions::SlotId;

@@ -1,8 +1,9 @@
 //! The way of a batch's session frames: opened and sealed several at a time, handled in between.
 
-use super::core::{Core, Found, Job, refuse};
+use super::core::{Core, Found, Job};
 use super::counters::Drop;
 use super::hardware::{Hardware, LANES};
+use super::headers::refuse;
 use super::mask::NOBODY;
 use super::sessions::{Sessions, SlotId};
 use crate::ledger::Ledger;

@@ -17,6 +17,7 @@ pub(crate) mod fault;
 mod fault;
 mod handshake;
 mod hardware;
+mod headers;
 mod index;
 mod invites;
 mod lanes;
