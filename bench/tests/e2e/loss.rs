@@ -27,11 +27,13 @@ fn at_a_fifth_lost_each_way_every_request_ends_known_and_is_executed_once() {
     };
     let relay = Relay::start(server.addr(), options).unwrap();
     // Impatient at first, so that joining does not take long; and no rejoin, after which a shake that never
-    // came is answered without being executed.
+    // came is answered without being executed. They do not obey: where the machine is slow the server calls
+    // itself loaded, and a retry budget of a tenth is less than this wire loses.
     let config = Config {
         rto_ns_initial: 200_000_000,
         deadline_ns: 30_000_000_000,
         silence_ns_min: 60_000_000_000,
+        obeys: false,
         ..Config::default()
     };
     let mut client = Client::new(relay.addr(), &keys, 1..=USERS, 20, config);
