@@ -14,7 +14,7 @@ use crate::set::book::Book;
 use crate::set::{Beginning, Core, links};
 use crate::telemetry;
 use crate::worker::{self, Clock, Command, Own, WorkerHandle, WorkerOptions};
-use rand::SeedableRng as _;
+use rand::{Rng as _, SeedableRng as _};
 use redpkt_proto::{Now, Rng, SESSION_EPOCH_WALL_MS};
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicUsize;
@@ -253,6 +253,7 @@ fn start_workers<E: net::Engine + Send + 'static>(
     let mut workers = Vec::new();
     let mut threads = Vec::new();
     let mesh = links::mesh(engines.len());
+    let gate_secret = os_seeded_rng().map_err(StartError::Random)?.next_u32();
     let mut own_groups: Vec<Vec<_>> = engines.iter().map(|_| Vec::new()).collect();
     for group in groups {
         own_groups[(group.0.group() % settings.layout.workers) as usize].push(group);
@@ -268,7 +269,8 @@ fn start_workers<E: net::Engine + Send + 'static>(
         let backend = settings
             .relay
             .map(|addr| net::Backend::connect(addr).map_err(|error| StartError::Relay { addr, error }));
-        let options = WorkerOptions { core, idle: settings.idle, plan, backend: backend.transpose()? };
+        let options =
+            WorkerOptions { core, idle: settings.idle, plan, gate_secret, backend: backend.transpose()? };
         let new_core = move |now: Now| Core::new(config, keys, now, rng, Beginning { groups, links });
         let (worker, thread) = worker::start(number, engine, handover, options, new_core, own)
             .map_err(|error| StartError::Worker { worker: number, core, error })?;

@@ -12,9 +12,7 @@ pub fn allowed_cores() -> Vec<usize> {
 
 /// Keeps the calling thread on `core`. Fails when there is no such core or the process may not use it.
 pub fn pin_current_thread(core: usize) -> io::Result<()> {
-    let mut set = CpuSet::new();
-    set.set(core)?;
-    Ok(sched_setaffinity(Pid::from_raw(0), &set)?)
+    pin_thread(0, core)
 }
 
 /// Keeps another thread, named by its number in the system, on `core`.

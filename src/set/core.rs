@@ -478,11 +478,6 @@ impl<L: Ledger> Core<L> {
         self.sessions.memory()
     }
 
-    /// A number that nobody can foretell.
-    pub fn random(&mut self) -> u32 {
-        self.rng.next_u32()
-    }
-
     /// What is to be done and left from now on.
     pub fn set_service(&mut self, service: Service) {
         if service.mints != self.service.mints {

@@ -179,10 +179,12 @@ impl Admission {
             // What came before the last cut says nothing of it.
             if now_ns.saturating_sub(self.standing_ns) > self.cut_ns {
                 let over = (standing - TARGET_NS as f64) / WORKED_OFF_IN;
-                let (grown, less_max) = match () {
-                    () if self.allowed.is_infinite() => (standing - self.stood_ns as f64, LESS_FIRST),
-                    () if self.standing_ns > LONG_NS => (0.0, LESS_LONG),
-                    () => (0.0, LESS),
+                let (grown, less_max) = if self.allowed.is_infinite() {
+                    (standing - self.stood_ns as f64, LESS_FIRST)
+                } else if self.standing_ns > LONG_NS {
+                    (0.0, LESS_LONG)
+                } else {
+                    (0.0, LESS)
                 };
                 less = ((grown + over) / WINDOW_NS as f64).clamp(0.0, less_max);
                 self.too_much = admitted.max(self.too_much * FADES);

@@ -122,6 +122,8 @@ pub struct WorkerOptions {
     pub idle: Idle,
     /// What it gives up at which load.
     pub plan: Arc<Plan>,
+    /// What says whom it works for first, the same for all workers: one's queue may bring another's datagram.
+    pub gate_secret: u32,
     /// Where RELAY messages are passed to.
     pub backend: Option<Backend>,
 }
@@ -223,7 +225,6 @@ where
         let now = clock.now();
         let mut core = new_core(now);
         net::advise_huge_pages(core.session_memory());
-        let secret = core.random();
         let failed = pinned.is_err();
         if ready.send(pinned).is_err() || failed {
             return;
@@ -242,7 +243,7 @@ where
             done: its_done,
             groups: its_groups,
             load: Load::default(),
-            admission: Admission::new(now.mono_ns, secret),
+            admission: Admission::new(now.mono_ns, options.gate_secret),
             plan: options.plan,
             backend: options.backend,
             standing: Standing::default(),

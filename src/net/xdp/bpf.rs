@@ -180,6 +180,11 @@ impl LineMap {
         self.lines().iter().map(|line| line[number].load(Ordering::Relaxed)).sum()
     }
 
+    /// One number of one line.
+    pub(super) fn get(&self, line: u32, number: usize) -> u64 {
+        self.lines()[line as usize][number].load(Ordering::Relaxed)
+    }
+
     /// Sets the first numbers of a line, one after another.
     pub(super) fn set(&self, line: u32, numbers: &[u64]) {
         for (place, number) in self.lines()[line as usize].iter().zip(numbers) {

@@ -235,9 +235,11 @@ impl XdpEngine {
             // Arrivals name their queues by number.
             self.release_arrivals();
             self.poll_fds.remove(number);
-            let losses = self.queues.remove(number).losses();
+            let queue = self.queues.remove(number);
+            let losses = queue.losses();
             self.counters.rxq_overflow += losses.overflow;
             self.counters.truncated += losses.dropped;
+            self.counters.shed += self.attached.program.shed(queue.number());
             self.counters.queues_lost += 1;
             self.sockets_due = true;
         }
@@ -351,13 +353,13 @@ impl Engine for XdpEngine {
             let losses = queue.losses();
             counters.rxq_overflow += losses.overflow;
             counters.truncated += losses.dropped;
+            counters.shed += self.attached.program.shed(queue.number());
         }
         if self.counts_for_program {
             let dropped = self.attached.program.dropped();
             counters.length += dropped.length;
             counters.truncated += dropped.too_long;
             counters.version += dropped.version;
-            counters.shed += dropped.shed;
         }
         counters
     }

@@ -74,8 +74,6 @@ pub(super) struct FilterDrops {
     pub too_long: u64,
     /// Version 0 or above [`VERSION_PASSED_MAX`].
     pub version: u64,
-    /// There is no time for it, see [`Program::set_gate`].
-    pub shed: u64,
 }
 
 /// Which counter of a line.
@@ -176,8 +174,12 @@ impl Program {
             length: self.drops.sum(Counter::Length as usize),
             too_long: self.drops.sum(Counter::TooLong as usize),
             version: self.drops.sum(Counter::Version as usize),
-            shed: self.drops.sum(Counter::Shed as usize),
         }
+    }
+
+    /// What it dropped at one queue since it was loaded because the [gate](Self::set_gate) did not admit it.
+    pub fn shed(&self, queue: u32) -> u64 {
+        self.drops.get(queue, Counter::Shed as usize)
     }
 }
 

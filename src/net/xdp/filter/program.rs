@@ -344,12 +344,7 @@ impl Writer {
         code.set(R4, OP_MAX.into());
         code.place(known);
         code.add_register(R4, R5);
-        code.store(Size::Word, Frame, -4, R4);
-        code.copy(R2, Frame);
-        code.add(R2, -4);
-        code.load_map(R1, maps.gates);
-        code.call(helper::MAP_LOOKUP_ELEM);
-        code.jump_if_null(R0, taken);
+        look_up(code, maps.gates, taken);
         code.load(Size::Double, R8, R0, 0);
         code.jump_if(R8, Equal, ALL, taken);
 
@@ -411,12 +406,7 @@ impl Writer {
             code.place(label);
             code.load(Size::Word, R4, R1, context::RX_QUEUE_INDEX);
             code.and(R4, maps.lines - 1);
-            code.store(Size::Word, Frame, -4, R4);
-            code.copy(R2, Frame);
-            code.add(R2, -4);
-            code.load_map(R1, maps.drops);
-            code.call(helper::MAP_LOOKUP_ELEM);
-            code.jump_if_null(R0, end);
+            look_up(code, maps.drops, end);
             code.set(R1, 1);
             // Atomic, because behind receive packet steering two cores may serve one queue.
             code.add_to_memory(R0, 8 * counter as i16, R1);
@@ -425,4 +415,14 @@ impl Writer {
             code.exit();
         }
     }
+}
+
+/// R0 is the address of the map's element whose number is in R4; goes to `missing` where there is none.
+fn look_up(code: &mut Assembler, map: RawFd, missing: Label) {
+    code.store(Size::Word, Frame, -4, R4);
+    code.copy(R2, Frame);
+    code.add(R2, -4);
+    code.load_map(R1, map);
+    code.call(helper::MAP_LOOKUP_ELEM);
+    code.jump_if_null(R0, missing);
 }

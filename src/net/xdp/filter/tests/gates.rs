@@ -1,7 +1,7 @@
 //! What there is no time for is dropped by the program as the gate says.
 
 use super::frames::{Scenario, scenarios};
-use super::{Kernel, Verdict};
+use super::{Kernel, Verdict, program_or_skip, verdict};
 use crate::gate::{ALL, CLASSES, Class, Gate};
 use redpkt_proto::steer::{fold, mix};
 
@@ -71,4 +71,19 @@ fn a_part_of_the_refused_is_let_through() {
     let frame = frame(&scenario, 5, 9);
     let told = (0..4_000).filter(|_| kernel.verdict(&frame) == Verdict::Taken).count();
     assert!((850..1_150).contains(&told), "{told} of 4000");
+}
+
+/// Expect: a queue has a gate and a count of its own: another's says nothing of it.
+#[test]
+fn each_queue_has_its_gate_and_its_count() {
+    let scenario = scenarios().remove(0);
+    let Some(program) = program_or_skip(&scenario.filter, 2) else { return };
+    let shut = Gate { limits: [0; CLASSES], salt: 1, told: 0 };
+    let frame = frame(&scenario, 5, 9);
+    // Test runs are on queue 0, which has no socket here: what is not dropped passes.
+    program.set_gate(1, &shut);
+    assert_eq!(verdict(&program, &frame), Verdict::Passed);
+    program.set_gate(0, &shut);
+    assert_eq!(verdict(&program, &frame), Verdict::DroppedShed);
+    assert_eq!((program.shed(0), program.shed(1)), (1, 0));
 }

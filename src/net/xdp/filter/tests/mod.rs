@@ -52,14 +52,14 @@ impl Kernel {
 }
 
 fn verdict(program: &Program, frame: &[u8]) -> Verdict {
-    let before = program.dropped();
+    let (before, shed_before) = (program.dropped(), program.shed(0));
     let run = bpf::test_run(program.program.as_fd(), frame, 1).expect("the program runs");
     let after = program.dropped();
     let counted = [
         after.length - before.length,
         after.too_long - before.too_long,
         after.version - before.version,
-        after.shed - before.shed,
+        program.shed(0) - shed_before,
     ];
     match (run.action, counted) {
         (action::PASS, [0, 0, 0, 0]) => Verdict::Passed,
