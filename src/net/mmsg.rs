@@ -82,8 +82,10 @@ pub struct MmsgEngine {
     arrived: usize,
     /// How long the first datagrams of the last batch had waited at the most, in ns.
     waited_ns: Option<u64>,
-    /// Whether the kernel drops what there is no time for.
+    /// Whether the kernel drops what there is no time for; and by socket, whether it has since its drop counter was
+    /// last seen.
     sheds: bool,
+    has_shed: Box<[bool]>,
     /// Which socket is asked first.
     turn: usize,
     outbox: Outbox,
@@ -104,6 +106,7 @@ impl MmsgEngine {
         Ok(MmsgEngine {
             addrs: listens.iter().map(|listen| listen.addr).collect(),
             dropped: vec![0; listens.len()].into_boxed_slice(),
+            has_shed: vec![false; listens.len()].into_boxed_slice(),
             listens: listens.into_boxed_slice(),
             common,
             waker,
@@ -196,7 +199,8 @@ impl MmsgEngine {
             if let Some(dropped) = received.dropped {
                 let seen = std::mem::replace(&mut self.dropped[listen], dropped);
                 let lost = u64::from(dropped.wrapping_sub(seen));
-                *(if self.sheds { &mut self.counters.shed } else { &mut self.counters.rxq_overflow }) += lost;
+                let has_shed = std::mem::replace(&mut self.has_shed[listen], self.sheds);
+                *(if has_shed { &mut self.counters.shed } else { &mut self.counters.rxq_overflow }) += lost;
             }
             received_ns = received.received_ns;
             if let Some(ip) = received.local_ip {
@@ -361,6 +365,9 @@ impl Engine for MmsgEngine {
             let all = self.listens.iter().map(|listen| shedding::attach(&listen.socket, gate));
             let attached = all.fold(true, |all, one| all & one.is_ok());
             self.sheds = attached && gate.sheds_in_kernel();
+            if self.sheds {
+                self.has_shed.fill(true);
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ mod bad_input;
 mod binding;
 mod client;
 mod engine;
+mod gate;
 mod workers;
 
 use super::{BindOptions, Engine, MmsgEngine, bind};
