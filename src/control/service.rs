@@ -56,7 +56,7 @@ pub enum ServiceError {
         names: String,
     },
     /// There is no such switch.
-    #[error("{0}: mint, invites, prompt, give, shake, join and read can be switched")]
+    #[error("{0}: {names} can be switched", names = switch_names())]
     NoSwitch(String),
     /// It is no state of a switch.
     #[error("state {0}: on, off or auto")]
@@ -111,9 +111,8 @@ fn level(row: &Row) -> Result<Level, String> {
         _ => Err(format!("level {name}: {what} {ms}: 0 to 10000 is allowed")),
     };
     let off = off.iter().try_fold(Switches::default(), |all, word| {
-        let switch = switch(word).ok_or_else(|| {
-            format!("level {name}: off {word:?}: mint, invites, prompt, give, shake, join and read can be given up")
-        })?;
+        let switch = switch(word)
+            .ok_or_else(|| format!("level {name}: off {word:?}: {} can be given up", switch_names()))?;
         Ok::<_, String>(all.with(switch))
     })?;
     Ok(Level {
@@ -126,6 +125,12 @@ fn level(row: &Row) -> Result<Level, String> {
 
 fn switch(name: &str) -> Option<Switch> {
     Switch::ALL.into_iter().find(|switch| switch.name() == name)
+}
+
+/// All of them, as a sentence has them.
+fn switch_names() -> String {
+    let [others @ .., last] = Switch::ALL.map(Switch::name);
+    format!("{} and {last}", others.join(", "))
 }
 
 fn one_line(text: &str) -> String {
