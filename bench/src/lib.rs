@@ -9,6 +9,7 @@
 pub mod child;
 pub mod crash;
 pub mod demo;
+mod drawing;
 pub mod echo;
 pub mod engines;
 pub mod flood;

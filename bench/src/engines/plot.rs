@@ -1,8 +1,9 @@
 //! The ladder as a picture: what each rung answers, and what it takes of the server's core.
 
+use crate::drawing::{Area, DARK, broken, write};
 use crate::floor::{Comparison, Spread, VariantReport};
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::text_anchor::HPos;
 use redpkt::cli::Failure;
 
 /// Pixels: as wide as a README is read.
@@ -18,11 +19,8 @@ const FOOT: i32 = 70;
 /// Where bars begin, and how long the longest whisker is; by panel.
 const PANELS: [(i32, i32); 2] = [(112, 240), (470, 240)];
 
-const DARK: RGBColor = RGBColor(0x1f, 0x23, 0x28);
 const BLUE: RGBColor = RGBColor(0x4c, 0x8d, 0xc9);
 const ORANGE: RGBColor = RGBColor(0xe0, 0x96, 0x4a);
-
-type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
 /// One of the two figures.
 struct Panel {
@@ -68,11 +66,11 @@ fn draw(
         ),
     ];
     for panel in &panels {
-        write(&area, panel.title, (panel.left, HEAD - 18), 18, HPos::Left)?;
+        write(&area, panel.title, (panel.left, HEAD - 18), 18, &DARK, HPos::Left)?;
     }
     for (nth, rung) in rungs.iter().enumerate() {
         let middle = HEAD + RUNG * nth as i32 + RUNG / 2;
-        write(&area, rung.name, (PANELS[0].0 - 10, middle), 18, HPos::Right)?;
+        write(&area, rung.name, (PANELS[0].0 - 10, middle), 18, &DARK, HPos::Right)?;
         for panel in &panels {
             panel.draw(&area, rung, middle)?;
         }
@@ -81,9 +79,9 @@ fn draw(
         "One redpkt server, one core. Bars: median of {}; whiskers: least and most.",
         comparison.pairs
     );
-    write(&area, &median, (12, 20), 18, HPos::Left)?;
+    write(&area, &median, (12, 20), 18, &DARK, HPos::Left)?;
     for (nth, line) in foot(conditions).iter().enumerate() {
-        write(&area, line, (12, height - FOOT + 20 + 17 * nth as i32), 14, HPos::Left)?;
+        write(&area, line, (12, height - FOOT + 20 + 17 * nth as i32), 14, &DARK, HPos::Left)?;
     }
     area.present()?;
     Ok(())
@@ -92,16 +90,7 @@ fn draw(
 /// At most three lines, as long as there is room.
 fn foot(conditions: &str) -> Vec<String> {
     const CHARACTERS: usize = 125;
-    let mut lines = vec![String::new()];
-    for word in conditions.split_whitespace() {
-        let line = lines.last_mut().expect("there is a line");
-        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > CHARACTERS {
-            lines.push(word.to_owned());
-        } else {
-            line.extend((!line.is_empty()).then_some(' '));
-            line.push_str(word);
-        }
-    }
+    let mut lines = broken(conditions, CHARACTERS);
     lines.truncate(3);
     lines
 }
@@ -123,20 +112,15 @@ impl Panel {
         for end in [least, most] {
             area.draw(&line((end, middle - 5), (end, middle + 5)))?;
         }
-        write(area, &(self.say)(spread.median), (most.max(at(spread.median)) + 7, middle), 17, HPos::Left)
+        write(
+            area,
+            &(self.say)(spread.median),
+            (most.max(at(spread.median)) + 7, middle),
+            17,
+            &DARK,
+            HPos::Left,
+        )
     }
-}
-
-fn write(
-    area: &Area<'_>,
-    text: &str,
-    at: (i32, i32),
-    size: i32,
-    side: HPos,
-) -> Result<(), Box<dyn std::error::Error>> {
-    let style = ("sans-serif", size).into_font().color(&DARK).pos(Pos::new(side, VPos::Center));
-    area.draw(&Text::new(text.to_owned(), at, style))?;
-    Ok(())
 }
 
 #[cfg(test)]

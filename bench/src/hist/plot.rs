@@ -1,10 +1,10 @@
 //! The percentile spectrum as a picture: how long the slowest tenth, hundredth, thousandth took, a line for each
 //! histogram.
 
+use crate::drawing::{COLORS, DARK, GRAY, Result, write};
 use hdrhistogram::Histogram;
-use plotters::coord::Shift;
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::text_anchor::HPos;
 use redpkt::cli::Failure;
 
 /// Pixels: as wide as a README is read.
@@ -21,26 +21,8 @@ const STEPS: u32 = 20;
 /// The longest name that fits the legend, in characters. Of longer ones the end is shown.
 const NAME_MAX: usize = 70;
 
-const DARK: RGBColor = RGBColor(0x1f, 0x23, 0x28);
-const GRAY: RGBColor = RGBColor(0xd8, 0xdc, 0xe2);
-
-/// Colours that are told apart.
-const COLORS: [RGBColor; 8] = [
-    RGBColor(0x2b, 0x6c, 0xb0),
-    RGBColor(0xd9, 0x7a, 0x1d),
-    RGBColor(0x2f, 0x8f, 0x5b),
-    RGBColor(0xb8, 0x32, 0x4a),
-    RGBColor(0x6b, 0x5b, 0x95),
-    RGBColor(0x1f, 0x9e, 0xa8),
-    RGBColor(0x8a, 0x5a, 0x2b),
-    RGBColor(0x7a, 0x80, 0x88),
-];
-
 /// How many lines a picture can have.
 pub const LINES_MAX: usize = COLORS.len();
-
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// The picture, as SVG, of at most [`LINES_MAX`] histograms of ns with their names.
 pub fn spectrum(lines: &[(String, &Histogram<u64>)]) -> std::result::Result<String, Failure> {
@@ -53,12 +35,12 @@ fn draw(svg: &mut String, lines: &[(String, &Histogram<u64>)]) -> Result<()> {
     let top = HEAD + LEGEND * lines.len() as u32;
     let area = SVGBackend::with_string(svg, (WIDTH, top + CHART)).into_drawing_area();
     area.fill(&WHITE)?;
-    write(&area, "Latency by percentile", (12, 18), 18, &DARK)?;
+    write(&area, "Latency by percentile", (12, 18), 18, &DARK, HPos::Left)?;
     for (nth, ((name, histogram), color)) in lines.iter().zip(&COLORS).enumerate() {
         let middle = (HEAD + LEGEND * nth as u32 + LEGEND / 2) as i32;
         area.draw(&Rectangle::new([(12, middle - 2), (36, middle + 2)], color.filled()))?;
         let text = format!("{}  ({} values)", end_of(name), crate::run::grouped(histogram.len()));
-        write(&area, &text, (44, middle), 14, &DARK)?;
+        write(&area, &text, (44, middle), 14, &DARK, HPos::Left)?;
     }
     let curves: Vec<Vec<(f64, f64)>> = lines.iter().map(|(_, histogram)| points(histogram)).collect();
     let all = || curves.iter().flatten();
@@ -133,12 +115,6 @@ fn end_of(name: &str) -> String {
         0 => name.to_owned(),
         _ => format!("…{}", name.chars().skip(more + 1).collect::<String>()),
     }
-}
-
-fn write(area: &Area<'_>, text: &str, at: (i32, i32), size: i32, color: &RGBColor) -> Result<()> {
-    let style = ("sans-serif", size).into_font().color(color).pos(Pos::new(HPos::Left, VPos::Center));
-    area.draw(&Text::new(text.to_owned(), at, style))?;
-    Ok(())
 }
 
 #[cfg(test)]

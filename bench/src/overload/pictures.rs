@@ -2,10 +2,11 @@
 
 use super::bare_echo::Echo;
 use super::figures::Point;
-use super::plot::{COLORS, Column, Line, Panel, Scale, picture};
+use super::plot::{Column, Line, Panel, Scale, picture};
 use super::report::Report;
 use super::scenario::Scenario;
 use super::table::Part;
+use crate::drawing::COLORS;
 use redpkt::cli::Failure;
 use std::path::Path;
 

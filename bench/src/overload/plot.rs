@@ -1,9 +1,9 @@
 //! Pictures of goodput, latency and level over time: panels below each other, one column for each thing beside the
 //! others, with one scale for each row.
 
-use plotters::coord::Shift;
+use crate::drawing::{Area, DARK, GRAY, Result, broken, write};
 use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
+use plotters::style::text_anchor::HPos;
 use redpkt::cli::Failure;
 
 /// Pixels of a panel's drawing where there are several columns, and where there is one; how high it is; and pixels of
@@ -25,21 +25,7 @@ const GAP: f64 = 2.5;
 /// Pixels that a character of a legend takes, about.
 const CHARACTER: i32 = 7;
 
-const DARK: RGBColor = RGBColor(0x1f, 0x23, 0x28);
-const GRAY: RGBColor = RGBColor(0xd8, 0xdc, 0xe2);
 const SHADE: RGBColor = RGBColor(0xf3, 0xee, 0xe2);
-
-/// Colours that are told apart, in turn.
-pub const COLORS: [RGBColor; 5] = [
-    RGBColor(0x2b, 0x6c, 0xb0),
-    RGBColor(0xd9, 0x7a, 0x1d),
-    RGBColor(0x2f, 0x8f, 0x5b),
-    RGBColor(0xb8, 0x32, 0x4a),
-    RGBColor(0x6b, 0x5b, 0x95),
-];
-
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// A line with its name.
 #[derive(Clone, Debug)]
@@ -104,10 +90,10 @@ fn draw(svg: &mut String, title: &str, columns: &[Column], foot: &str) -> Result
     let size = (cell_width * columns.len() as u32 + 16, HEAD + cell_height * rows as u32 + FOOT);
     let area = SVGBackend::with_string(svg, size).into_drawing_area();
     area.fill(&WHITE)?;
-    write(&area, title, (12, 20), 19, &DARK)?;
+    write(&area, title, (12, 20), 19, &DARK, HPos::Left)?;
     for (nth, column) in columns.iter().enumerate() {
         let left = (cell_width * nth as u32) as i32;
-        write(&area, &column.title, (left + LEFT as i32, 48), 17, &DARK)?;
+        write(&area, &column.title, (left + LEFT as i32, 48), 17, &DARK, HPos::Left)?;
         for (row, panel) in column.panels.iter().enumerate() {
             let of_row = columns.iter().filter_map(|column| column.panels.get(row));
             let range = range(panel.scale, of_row);
@@ -116,7 +102,7 @@ fn draw(svg: &mut String, title: &str, columns: &[Column], foot: &str) -> Result
         }
     }
     for (nth, line) in broken(foot, (size.0 / 7) as usize).iter().take(3).enumerate() {
-        write(&area, line, (12, (size.1 - FOOT) as i32 + 8 + 16 * nth as i32), 13, &DARK)?;
+        write(&area, line, (12, (size.1 - FOOT) as i32 + 8 + 16 * nth as i32), 13, &DARK, HPos::Left)?;
     }
     area.present()?;
     Ok(())
@@ -148,13 +134,13 @@ impl Panel {
         Column { load_s, end_s, .. }: &Column,
         (low, high): (f64, f64),
     ) -> Result<()> {
-        write(area, self.title, (left + LEFT as i32, top + 14), 15, &DARK)?;
+        write(area, self.title, (left + LEFT as i32, top + 14), 15, &DARK, HPos::Left)?;
         if self.lines.iter().all(|line| line.points.is_empty()) {
-            return write(area, "none", (left + LEFT as i32, top + 36), 14, &DARK);
+            return write(area, "none", (left + LEFT as i32, top + 36), 14, &DARK, HPos::Left);
         }
         let mut at = left + LEFT as i32;
         for line in &self.lines {
-            write(area, &line.name, (at, top + 36), 14, &line.color)?;
+            write(area, &line.name, (at, top + 36), 14, &line.color, HPos::Left)?;
             at += CHARACTER * line.name.chars().count() as i32 + 16;
         }
         let place =
@@ -192,30 +178,10 @@ impl Panel {
     }
 }
 
-/// A text, broken into lines of so many characters.
-fn broken(text: &str, characters: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let line = lines.last_mut().expect("there is a line");
-        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > characters {
-            lines.push(word.to_owned());
-        } else {
-            line.extend((!line.is_empty()).then_some(' '));
-            line.push_str(word);
-        }
-    }
-    lines
-}
-
-fn write(area: &Area<'_>, text: &str, at: (i32, i32), size: i32, color: &RGBColor) -> Result<()> {
-    let style = ("sans-serif", size).into_font().color(color).pos(Pos::new(HPos::Left, VPos::Center));
-    area.draw(&Text::new(text.to_owned(), at, style))?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drawing::COLORS;
 
     /// Expect: each line, name and title in the picture, and one scale for a row.
     #[test]
