@@ -6,6 +6,7 @@ pub mod audit;
 pub mod cli;
 pub mod control;
 pub mod gate;
+pub mod hdr;
 pub mod ledger;
 pub mod net;
 pub mod set;

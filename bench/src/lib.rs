@@ -14,7 +14,6 @@ pub mod echo;
 pub mod engines;
 pub mod flood;
 pub mod floor;
-mod hdr;
 pub mod hist;
 pub mod hot;
 pub mod http;

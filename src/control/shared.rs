@@ -11,6 +11,7 @@ use super::stats::{IoStats, Sources, Stats};
 use crate::ledger::AnyLedger;
 use crate::set::SetState;
 use crate::set::book::Order;
+use crate::telemetry::machine::Machine;
 use crate::worker::{Command, GroupSnapshot, Plan, SetSnapshot, WorkerHandle, WorkerHangs, WorkerSnapshot};
 use redpkt_proto::keyring::KeyRing;
 use std::net::SocketAddr;
@@ -91,6 +92,7 @@ impl Shared {
             conservation: self.checker.last(),
             layout: self.settings.layout,
             io: self.io.clone(),
+            machine: Machine::read(&self.listen),
             service: service_stats(&lock(&self.plan), &workers),
         })
     }

@@ -5,7 +5,7 @@ use super::orders::OrderReport;
 use super::rates::Rates;
 use super::service::ServiceStats;
 use crate::set::Drop;
-use crate::telemetry;
+use crate::telemetry::{self, machine::Machine};
 use crate::worker::{GroupSnapshot, SetSnapshot, WorkerSnapshot};
 use redpkt_proto::steer::Layout;
 use serde::Serialize;
@@ -15,6 +15,10 @@ use std::net::SocketAddr;
 /// The whole answer.
 #[derive(Debug, Serialize)]
 pub struct Stats {
+    /// `server`: load clients tell their figures in the same way.
+    pub kind: &'static str,
+    /// Now, in ms since 1970.
+    pub wall_ms: u64,
     /// Since the start.
     pub uptime_s: f64,
     /// Live sessions.
@@ -91,6 +95,8 @@ pub struct Stats {
     pub workers: Vec<WorkerStats>,
     /// How datagrams move.
     pub io: IoStats,
+    /// What the kernel and the drivers count where this process is.
+    pub machine: Machine,
     /// What is given up because of load, or by hand.
     pub service: ServiceStats,
     /// Bytes of the process in memory.
@@ -314,6 +320,8 @@ pub struct Sources<'a> {
     pub orders: Vec<OrderReport>,
     /// How datagrams move.
     pub io: IoStats,
+    /// What the kernel and the drivers count.
+    pub machine: Machine,
     /// What is given up.
     pub service: ServiceStats,
 }
@@ -321,7 +329,8 @@ pub struct Sources<'a> {
 impl Stats {
     /// Adds everything up.
     pub fn collect(sources: Sources<'_>) -> Stats {
-        let Sources { uptime_s, rates, workers, mut sets, layout, orders, mut io, service, .. } = sources;
+        let Sources { uptime_s, rates, workers, mut sets, layout, orders, mut io, machine, service, .. } =
+            sources;
         let groups = groups(&sets, &sources.groups, layout);
         let sum = |field: fn(&WorkerSnapshot) -> u64| workers.iter().map(field).sum::<u64>();
         if let Some(xdp) = &mut io.xdp {
@@ -329,6 +338,8 @@ impl Stats {
         }
         sets.sort_by_key(|(set, _)| *set);
         Stats {
+            kind: "server",
+            wall_ms: telemetry::wall_ms(),
             uptime_s,
             sessions: sum(|worker| worker.sessions),
             qps: rates.qps,
@@ -400,6 +411,7 @@ impl Stats {
             sets: sets.iter().map(|(set, snapshot)| SetStats::new(*set, snapshot, layout)).collect(),
             workers: workers.iter().map(WorkerStats::new).collect(),
             io,
+            machine,
             service,
             rss_bytes: telemetry::resident_bytes().unwrap_or(0),
             version: crate::version(),

@@ -14,6 +14,7 @@
 //! | `waker` | ends another thread's sleep, at the price of a system call only when it sleeps |
 //! | `client` | many connected sockets for load clients |
 //! | `lanes` | AEGIS-128L on four frames at once |
+//! | `ethtool` | what a network interface's driver says of itself |
 //! | `affinity`, `prefetch` | cores, timers, cache lines |
 //! | `address`, `control`, `memory`, `outbox`, `syscall` | what the kernel's interface needs |
 //! | `allocation` | tests only: counts allocations, for proofs that there are none |
@@ -36,6 +37,7 @@ pub mod bind;
 mod classic;
 pub mod client;
 mod control;
+pub mod ethtool;
 pub mod handover;
 mod huge_pages;
 pub mod lanes;

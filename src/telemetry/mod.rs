@@ -4,11 +4,13 @@
 
 mod cgroup;
 mod cipher;
+pub mod latencies;
 mod log;
+pub mod machine;
 mod process;
 mod published;
 
 pub use cipher::{SEALING_COST_IN_HASHES_MAX, sealing_cost_in_hashes};
 pub use log::{LogOptions, OncePerMinute, init_log};
-pub use process::{memory_available_bytes, resident_bytes};
+pub use process::{memory_available_bytes, resident_bytes, wall_ms};
 pub use published::Published;

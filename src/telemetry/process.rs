@@ -16,6 +16,12 @@ pub fn memory_available_bytes() -> Option<u64> {
     Some(cgroup::memory_left_bytes().map_or(machine, |left| machine.min(left)))
 }
 
+/// Now by the system's clock, in ms since 1970.
+pub fn wall_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis() as u64)
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

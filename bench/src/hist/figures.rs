@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     fn source(name: &str, format: Format, values_us: impl Iterator<Item = u64>) -> Source {
-        let mut histogram = crate::run::histogram();
+        let mut histogram = redpkt::hdr::histogram();
         values_us.for_each(|us| histogram.record(us * 1_000).unwrap());
         Source { name: name.into(), format, intervals: 1, histogram }
     }

@@ -12,13 +12,13 @@ mod figures;
 mod plot;
 mod source;
 
-use crate::hdr::unit::Unit;
 use crate::json_or_text;
-use crate::run::write_hgrm;
 use clap::Args;
 use figures::Report;
 use hdrhistogram::Histogram;
 use redpkt::cli::Failure;
+use redpkt::hdr::text;
+use redpkt::hdr::unit::Unit;
 use source::{Source, Wanted, merged};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -83,7 +83,7 @@ pub fn run(args: &HistArgs) -> Result<(), Failure> {
     }
     if let (Some(file), Some(all)) = (&args.hgrm, &all) {
         let mut text = Vec::new();
-        write_hgrm(all, &mut text).map_err(Failure::machine)?;
+        text::write(all, &mut text).map_err(Failure::machine)?;
         save("--hgrm", file, &text)?;
     }
     let report = Report::new(&sources, column);
@@ -120,10 +120,10 @@ mod tests {
     }
 
     fn text(values_us: std::ops::Range<u64>) -> Vec<u8> {
-        let mut histogram = crate::run::histogram();
+        let mut histogram = redpkt::hdr::histogram();
         values_us.for_each(|us| histogram.record(us * 1_000).unwrap());
         let mut bytes = Vec::new();
-        write_hgrm(&histogram, &mut bytes).unwrap();
+        text::write(&histogram, &mut bytes).unwrap();
         bytes
     }
 

@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     fn of(values_us: impl Iterator<Item = u64>) -> Histogram<u64> {
-        let mut histogram = crate::run::histogram();
+        let mut histogram = redpkt::hdr::histogram();
         values_us.for_each(|us| histogram.record(us * 1_000).unwrap());
         histogram
     }

@@ -1,9 +1,9 @@
 //! A file with a histogram, in whichever of the formats it is.
 
-use crate::hdr::unit::Unit;
-use crate::hdr::{MOST, log, text};
 use hdrhistogram::Histogram;
 use redpkt::cli::Failure;
+use redpkt::hdr::unit::Unit;
+use redpkt::hdr::{MOST, log, text};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -251,9 +251,9 @@ fn in_ns(histogram: Histogram<u64>, unit: Unit) -> Result<Histogram<u64>, Unread
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hdr::log::Log;
-    use crate::run::{histogram, write_hgrm};
     use proptest::prelude::*;
+    use redpkt::hdr::log::Log;
+    use redpkt::hdr::{histogram, text::write as write_hgrm};
     use std::time::{Duration, SystemTime};
 
     fn of(values: &[u64]) -> Histogram<u64> {
@@ -263,9 +263,9 @@ mod tests {
     }
 
     fn log(seconds: &[&[u64]]) -> Vec<u8> {
-        let mut log = Log::new(SystemTime::now());
+        let mut log = Log::new(SystemTime::now(), "a test");
         for (nth, values) in seconds.iter().enumerate() {
-            log.add(Duration::from_secs(nth as u64), Duration::from_secs(1), &of(values));
+            log.add(None, Duration::from_secs(nth as u64), Duration::from_secs(1), &of(values));
         }
         let mut bytes = Vec::new();
         log.write(&mut bytes).unwrap();

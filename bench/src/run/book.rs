@@ -4,6 +4,7 @@ use super::counts::Counts;
 use super::series::Series;
 use super::tally::{Outcome, Row, op_name};
 use hdrhistogram::Histogram;
+use redpkt::hdr::histogram;
 use redpkt_proto::Op;
 use redpkt_proto::body::Status;
 use redpkt_proto::client::{self, Call, Reply};
@@ -13,11 +14,6 @@ pub const IN_TIME_NS: u64 = 100_000_000;
 
 /// A shot that goes out later than this after it was due is late.
 const LATE_NS: u64 = 1_000_000;
-
-/// An empty histogram of ns: 3 digits, up to a minute, values below 64 ns all alike.
-pub fn histogram() -> Histogram<u64> {
-    Histogram::new_with_bounds(100, 60_000_000_000, 3).expect("constant bounds that are valid")
-}
 
 /// How a request ended, as its session told it.
 #[derive(Clone, Debug)]

@@ -1,6 +1,6 @@
 //! Puts together what the threads of a run found out.
 
-use super::book::{Invitation, histogram};
+use super::book::Invitation;
 use super::check::{Alone, Evidence, check};
 use super::clock::ClockSamples;
 use super::counts::Counts;
@@ -11,12 +11,15 @@ use super::options::RunOptions;
 use super::report::{Joins, Percentiles, RefusedFrames, Report, ScheduleKept, Second, SocketTrouble};
 use super::server_side::ServerSide;
 use super::{Progress, tally::Row};
-use crate::hdr::log::Log;
 use hdrhistogram::Histogram;
 use redpkt::cli::Failure;
+use redpkt::hdr::{histogram, log::Log};
 use redpkt::net::client::ClientCounters;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
+
+/// What a latency log holds.
+const LOGGED: &str = "answered shakes from the time they were due";
 
 /// How long the server's published counters may take to show the last answer.
 const SERVER_SETTLES_WITHIN: Duration = Duration::from_secs(3);
@@ -59,7 +62,7 @@ impl Gathered {
             finished: Vec::new(),
             draining: BTreeMap::new(),
             latency: histogram(),
-            latency_log: options.latency_log.then(|| Log::new(SystemTime::now() + wait)),
+            latency_log: options.latency_log.then(|| Log::new(SystemTime::now() + wait, LOGGED)),
             ends: begins + options.time(),
         }
     }
@@ -114,7 +117,7 @@ impl Gathered {
         self.latency.add(&sum.latency).expect("all histograms are alike");
         if let Some(log) = &mut self.latency_log {
             let start = Duration::from_secs(part.second);
-            log.add(start, Duration::from_secs_f64(length_s.max(0.0)), &sum.latency);
+            log.add(None, start, Duration::from_secs_f64(length_s.max(0.0)), &sum.latency);
         }
         self.seconds.push(second);
         progress(Progress::Second(second));
@@ -200,7 +203,7 @@ impl Gathered {
         let counts = self.counts();
         let mut latency = self.histogram(|finished| &finished.latency);
         if let Some(log) = &mut self.latency_log {
-            log.add(options.time(), self.ends.elapsed(), &latency);
+            log.add(None, options.time(), self.ends.elapsed(), &latency);
         }
         latency.add(&self.latency).map_err(Failure::check)?;
         let (latency_raw, latency_open) = (

@@ -332,7 +332,7 @@ impl Seconds {
         while self.second * S_NS < self.duration_ns
             && now.mono_ns >= self.start_ns + ((self.second + 1) * S_NS).min(self.duration_ns)
         {
-            let latency = std::mem::replace(&mut book.latency, super::book::histogram());
+            let latency = std::mem::replace(&mut book.latency, redpkt::hdr::histogram());
             let part = SecondPart {
                 second: self.second,
                 counts: book.counts.since(&self.counts),

@@ -50,7 +50,6 @@ mod wheel;
 mod xdp;
 
 pub use args::RunArgs;
-pub(crate) use book::histogram;
 pub(crate) use console::grouped;
 pub use console::{Console, summary};
 pub use deposit::deposit;
@@ -68,7 +67,7 @@ pub use report::{Check, Joins, Percentiles, RefusedFrames, Report, ScheduleKept,
 pub use schedule::{Arrivals, Rate};
 pub use series::{Apart, Piece, Requested, Series, SeriesOptions};
 pub use server_side::ServerSide;
-pub use spectrum::{text as spectrum, write_hgrm};
+pub use spectrum::text as spectrum;
 pub use tally::{Outcome, Row, write_rows, write_tally};
 pub use xdp::XdpClient;
 

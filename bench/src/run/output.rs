@@ -1,7 +1,6 @@
 //! The files that a run leaves.
 
 use super::report::Report;
-use super::spectrum::write_hgrm;
 use super::tally::write_rows;
 use redpkt::cli::Failure;
 use serde::Serialize;
@@ -52,7 +51,7 @@ impl Outputs {
     /// Writes everything.
     pub fn write(&self, report: &Report) -> Result<(), Failure> {
         let hgrm = |out: &mut Sink| {
-            write_hgrm(&report.latency, out)?;
+            redpkt::hdr::text::write(&report.latency, out)?;
             if report.gso { writeln!(out, "#[GSO: datagrams crossed the kernel in runs]") } else { Ok(()) }
         };
         let hlog = |out: &mut Sink| report.latency_log.as_ref().map_or(Ok(()), |log| log.write(out));

@@ -8,8 +8,8 @@ use super::outcomes::{Invites, Opens, Requests, Shakes};
 use super::series::Series;
 use super::server_side::ServerSide;
 use super::tally::Row;
-use crate::hdr::log::Log;
 use hdrhistogram::Histogram;
+use redpkt::hdr::log::Log;
 use serde::Serialize;
 
 /// The result of a run. Its JSON form is a contract with scripts: fields are added, never renamed.

@@ -1,15 +1,11 @@
 //! What the kernel says of a network interface.
 
 use super::error::XdpError;
+use crate::net::ethtool;
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::net::if_::{InterfaceFlags, if_nametoindex};
 use std::io;
-use std::net::{IpAddr, UdpSocket};
-use std::os::fd::AsRawFd;
-
-/// `ETHTOOL_GDRVINFO` and `ETHTOOL_GCHANNELS` (linux/ethtool.h).
-const ETHTOOL_GDRVINFO: u32 = 0x03;
-const ETHTOOL_GCHANNELS: u32 = 0x3c;
+use std::net::IpAddr;
 
 /// Receive queues of one interface that are asked for at the most: as many bits as a path's name has.
 pub const QUEUES_MAX: u32 = 256;
@@ -54,7 +50,7 @@ impl Interface {
             scope: index,
             mac,
             addresses,
-            driver: driver(name).unwrap_or_default(),
+            driver: ethtool::driver(name).unwrap_or_default(),
             queues: queues(name).map_err(|error| XdpError::Read {
                 name: name.into(),
                 what: "queues",
@@ -118,59 +114,13 @@ fn addresses(all: &[InterfaceAddress], name: &str) -> ([u8; 6], Vec<IpAddr>) {
     (mac, own().filter_map(ip).collect())
 }
 
-/// `struct ethtool_channels`.
-#[repr(C)]
-#[derive(Default)]
-struct Channels {
-    command: u32,
-    rx_max: u32,
-    tx_max: u32,
-    other_max: u32,
-    combined_max: u32,
-    rx: u32,
-    tx: u32,
-    other: u32,
-    combined: u32,
-}
-
-/// The beginning of `struct ethtool_drvinfo`, and the rest.
-#[repr(C)]
-struct DriverInfo {
-    command: u32,
-    driver: [u8; 32],
-    rest: [u8; 160],
-}
-
 /// How many receive queues are in use. A driver that does not say has one.
 fn queues(name: &str) -> io::Result<u32> {
-    let mut channels = Channels { command: ETHTOOL_GCHANNELS, ..Channels::default() };
-    match ethtool(name, &mut channels) {
-        Ok(()) => Ok((channels.rx + channels.combined).clamp(1, QUEUES_MAX)),
+    match ethtool::receive_queues(name) {
+        Ok(queues) => Ok(queues.clamp(1, QUEUES_MAX)),
         Err(error) if error.raw_os_error() == Some(libc::EOPNOTSUPP) => Ok(1),
         Err(error) => Err(error),
     }
-}
-
-fn driver(name: &str) -> io::Result<String> {
-    let mut info = DriverInfo { command: ETHTOOL_GDRVINFO, driver: [0; 32], rest: [0; 160] };
-    ethtool(name, &mut info)?;
-    let end = info.driver.iter().position(|&byte| byte == 0).unwrap_or(info.driver.len());
-    Ok(String::from_utf8_lossy(&info.driver[..end]).into_owned())
-}
-
-/// Asks a driver. `T` is one of the two structs above, which begin with their command.
-fn ethtool<T>(name: &str, question: &mut T) -> io::Result<()> {
-    // Any socket carries the question.
-    let socket = UdpSocket::bind((std::net::Ipv4Addr::UNSPECIFIED, 0))?;
-    // SAFETY: plain data, for which zeroes are a valid value.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    for (to, from) in request.ifr_name.iter_mut().take(libc::IFNAMSIZ - 1).zip(name.bytes()) {
-        *to = from as libc::c_char;
-    }
-    request.ifr_ifru.ifru_data = std::ptr::from_mut(question).cast();
-    // SAFETY: the request and what it points at live during the call, and are what the command writes.
-    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCETHTOOL as _, &raw mut request) };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 #[cfg(test)]
@@ -197,10 +147,5 @@ mod tests {
         assert_eq!(vlan_interface(config, "eth1", 8), Some("guests"));
         assert_eq!(vlan_interface(config, "eth0", 8), None);
         assert_eq!(vlan_interface("", "eth0", 7), None);
-    }
-
-    #[test]
-    fn questions_have_the_kernels_sizes() {
-        assert_eq!((size_of::<Channels>(), size_of::<DriverInfo>()), (36, 196));
     }
 }

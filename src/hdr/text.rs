@@ -9,6 +9,7 @@
 use super::MOST;
 use super::unit::Unit;
 use hdrhistogram::Histogram;
+use std::io::{self, Write};
 
 /// Why a text cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,7 +44,7 @@ pub fn is_heading(line: &str) -> bool {
 
 /// Reads a text whose values are in `unit` into a histogram of ns.
 pub fn read(text: &str, unit: Unit) -> Result<Histogram<u64>, Bad> {
-    let mut histogram = crate::run::histogram();
+    let mut histogram = super::histogram();
     histogram.auto(true);
     let (mut last_ns, mut rows, mut footer) = (0, 0, None);
     for (nth, line) in text.lines().enumerate().skip(1) {
@@ -90,16 +91,44 @@ fn total_count(line: &str) -> Option<u64> {
     rest.trim_start().strip_prefix('=')?.trim().strip_suffix(']')?.trim().parse().ok()
 }
 
+/// Writes a histogram of ns as HdrHistogram's percentile text, in µs, which its plotters read.
+pub fn write(histogram: &Histogram<u64>, out: &mut impl Write) -> io::Result<()> {
+    const US: f64 = 1e3;
+    writeln!(out, "{:>12} {:>14} {:>10} {:>14}\n", "Value", "Percentile", "TotalCount", "1/(1-Percentile)")?;
+    let mut total = 0;
+    for step in histogram.iter_quantiles(5) {
+        total += step.count_since_last_iteration();
+        let (value, quantile) = (step.value_iterated_to() as f64 / US, step.quantile_iterated_to());
+        write!(out, "{value:>12.3} {quantile:>14.12} {total:>10}")?;
+        match quantile < 1.0 {
+            true => writeln!(out, " {:>14.2}", 1.0 / (1.0 - quantile))?,
+            false => writeln!(out)?,
+        }
+    }
+    let (mean, deviation) = (histogram.mean() / US, histogram.stdev() / US);
+    writeln!(out, "#[Mean    = {mean:>12.3}, StdDeviation   = {deviation:>12.3}]")?;
+    let (max, count) = (histogram.max() as f64 / US, histogram.len());
+    writeln!(out, "#[Max     = {max:>12.3}, Total count    = {count:>12}]")?;
+    let buckets = histogram.buckets();
+    let sub_buckets = (2 * 10_u64.pow(histogram.sigfig().into())).next_power_of_two();
+    writeln!(out, "#[Buckets = {buckets:>12}, SubBuckets     = {sub_buckets:>12}]")?;
+    writeln!(out, "{}", Unit::Us.comment())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::{histogram, write_hgrm};
+    use crate::hdr::histogram;
     use proptest::prelude::*;
 
     fn written(histogram: &Histogram<u64>) -> String {
         let mut bytes = Vec::new();
-        write_hgrm(histogram, &mut bytes).unwrap();
+        write(histogram, &mut bytes).unwrap();
         String::from_utf8(bytes).unwrap()
+    }
+
+    fn is_near(value: f64, wanted: f64) -> bool {
+        (value - wanted).abs() <= wanted * 0.001
     }
 
     fn uniform() -> Histogram<u64> {
@@ -154,5 +183,25 @@ mod tests {
             }
             prop_assert!(back.mean() >= histogram.mean() * 0.999);
         }
+    }
+
+    /// Expect: columns that plotters read, growing to the last value at 1.0, and the counts in the footer.
+    #[test]
+    fn the_percentile_text_has_its_columns() {
+        let mut bytes = Vec::new();
+        write(&uniform(), &mut bytes).unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        let rows: Vec<Vec<f64>> = text
+            .lines()
+            .skip(2)
+            .filter(|line| !line.starts_with('#'))
+            .map(|line| line.split_whitespace().map(|field| field.parse().unwrap()).collect())
+            .collect();
+        assert!(
+            rows.len() > 20 && rows.windows(2).all(|two| two[0][0] <= two[1][0] && two[0][1] <= two[1][1])
+        );
+        let last = rows.last().unwrap();
+        assert!(is_near(last[0], 10_000.0) && last[1] == 1.0 && last[2] == 10_000.0, "{last:?}");
+        assert!(text.contains("Total count    =        10000]"), "{text}");
     }
 }

@@ -31,33 +31,30 @@ const V2_BYTES_MAX: u64 = 64 << 20;
 #[derive(Clone, Debug)]
 pub struct Log {
     begins: SystemTime,
+    what: &'static str,
     lines: String,
 }
 
 impl Log {
-    /// One without intervals, of what began at this time.
-    pub fn new(begins: SystemTime) -> Log {
-        Log { begins, lines: String::new() }
+    /// One without intervals, of what began at this time; `what` says in a few words what is logged.
+    pub fn new(begins: SystemTime, what: &'static str) -> Log {
+        Log { begins, what, lines: String::new() }
     }
 
-    /// Adds the values, in ns, of `length` from `start` on, which counts from the beginning.
-    pub fn add(&mut self, start: Duration, length: Duration, histogram: &Histogram<u64>) {
+    /// Adds the values, in ns, of `length` from `start` on, which counts from the beginning. A tag tells apart what is
+    /// logged into one file; it has neither commas nor spaces.
+    pub fn add(&mut self, tag: Option<&str>, start: Duration, length: Duration, histogram: &Histogram<u64>) {
         const NS_IN_MS: f64 = 1e6;
-        let mut bytes = Vec::new();
-        let encoded = V2DeflateSerializer::new().serialize(histogram, &mut bytes);
-        encoded.expect("a histogram of u64 counts far below i64::MAX fits in memory");
         let (start, length) = (start.as_secs_f64(), length.as_secs_f64());
-        let max = histogram.max() as f64 / NS_IN_MS;
-        let _ = writeln!(self.lines, "{start:.3},{length:.3},{max:.3},{}", BASE64.encode(bytes));
+        let (max, encoded) = (histogram.max() as f64 / NS_IN_MS, encode(histogram));
+        let tag = tag.map_or_else(String::new, |tag| format!("Tag={tag},"));
+        let _ = writeln!(self.lines, "{tag}{start:.3},{length:.3},{max:.3},{encoded}");
     }
 
     /// Writes the file.
     pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let begins = self.begins.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        writeln!(
-            out,
-            "#[Logged by redpkt-bench: answered shakes from the time they were due; Interval_Max in ms]"
-        )?;
+        writeln!(out, "#[Logged by redpkt: {}; Interval_Max in ms]", self.what)?;
         writeln!(out, "#[Histogram log format version 1.3]")?;
         writeln!(out, "#[StartTime: {begins:.3} (seconds since epoch)]")?;
         writeln!(out, "{}", Unit::Ns.comment())?;
@@ -113,14 +110,27 @@ pub fn interval(line: &[u8]) -> Result<Option<Interval<'_>>, Bad> {
 impl Interval<'_> {
     /// The histogram, in the log's unit.
     pub fn decode(&self) -> Result<Histogram<u64>, Bad> {
-        let bytes = BASE64.decode(self.encoded).map_err(|_| Bad::Histogram)?;
-        let bytes = inflated(&bytes)?;
-        check(&bytes)?;
-        let histogram = Deserializer::new().deserialize(&mut bytes.as_slice()).map_err(|_| Bad::Histogram)?;
-        match histogram.len() <= MOST && histogram.max() <= MOST {
-            true => Ok(histogram),
-            false => Err(Bad::TooMuch),
-        }
+        decode(self.encoded)
+    }
+}
+
+/// A whole histogram in a word of text: its V2 encoding, deflated, in base64.
+pub fn encode(histogram: &Histogram<u64>) -> String {
+    let mut bytes = Vec::new();
+    let encoded = V2DeflateSerializer::new().serialize(histogram, &mut bytes);
+    encoded.expect("a histogram of u64 counts far below i64::MAX fits in memory");
+    BASE64.encode(bytes)
+}
+
+/// The histogram of such a word, whoever has written it.
+pub fn decode(encoded: &str) -> Result<Histogram<u64>, Bad> {
+    let bytes = BASE64.decode(encoded).map_err(|_| Bad::Histogram)?;
+    let bytes = inflated(&bytes)?;
+    check(&bytes)?;
+    let histogram = Deserializer::new().deserialize(&mut bytes.as_slice()).map_err(|_| Bad::Histogram)?;
+    match histogram.len() <= MOST && histogram.max() <= MOST {
+        true => Ok(histogram),
+        false => Err(Bad::TooMuch),
     }
 }
 
@@ -162,7 +172,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn of(values: &[u64]) -> Histogram<u64> {
-        let mut histogram = crate::run::histogram();
+        let mut histogram = crate::hdr::histogram();
         values.iter().for_each(|value| histogram.record(*value).unwrap());
         histogram
     }
@@ -172,8 +182,8 @@ mod tests {
     }
 
     fn written(histogram: &Histogram<u64>) -> Vec<u8> {
-        let mut log = Log::new(UNIX_EPOCH + Duration::from_millis(1_500));
-        log.add(Duration::ZERO, Duration::from_secs(1), histogram);
+        let mut log = Log::new(UNIX_EPOCH + Duration::from_millis(1_500), "a test");
+        log.add(None, Duration::ZERO, Duration::from_secs(1), histogram);
         let mut bytes = Vec::new();
         log.write(&mut bytes).unwrap();
         bytes
@@ -222,7 +232,7 @@ mod tests {
         /// Expect: every count back, to the bucket.
         #[test]
         fn a_histogram_comes_back(values in prop::collection::vec(0..90_000_000_000_u64, 0..200)) {
-            let mut histogram = crate::run::histogram();
+            let mut histogram = crate::hdr::histogram();
             values.iter().for_each(|value| histogram.saturating_record(*value));
             let bytes = written(&histogram);
             let last = bytes.split_inclusive(|byte| *byte == b'\n').next_back().unwrap();
