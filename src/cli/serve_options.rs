@@ -146,6 +146,9 @@ pub struct ServeArgs {
     /// After how much silence a session ends
     #[arg(long, value_name = "TIME", default_value = "90s", value_parser = parse_seconds)]
     idle: u64,
+    /// Whether workers measure how long requests take, and what holds them up
+    #[arg(long, value_enum, default_value_t = OnOff::On)]
+    telemetry: OnOff,
     /// Let POST /sets/N/panic have a SET panic, to practise what follows
     #[arg(long)]
     drills: bool,
@@ -248,6 +251,7 @@ impl ServeArgs {
             idle_s,
             key_file: self.key,
             json_lines: self.json,
+            telemetry: self.telemetry == OnOff::On,
             drills: self.drills,
         })
     }

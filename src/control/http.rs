@@ -93,11 +93,13 @@ async fn connection(stream: TcpStream, router: Router) -> Result<(), hyper::Erro
 pub fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/stats.json", get(stats))
+        .route("/histograms.json", get(histograms))
+        .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
         .merge(http_orders::routes())
         .merge(http_sets::routes())
         .fallback(|| async {
-            let there_are = "there are /stats.json, /healthz, /orders, and POST /mint, /send, /deposit, /withdraw, /mint/ID/pause|resume|stop, /send/ID/pause|resume|stop, /groups/N/rebuild, /sets/N/drain|resume|rebuild|panic here";
+            let there_are = "there are /stats.json, /histograms.json, /metrics, /healthz, /orders, and POST /mint, /send, /deposit, /withdraw, /mint/ID/pause|resume|stop, /send/ID/pause|resume|stop, /groups/N/rebuild, /sets/N/drain|resume|rebuild|panic here";
             refuse(StatusCode::NOT_FOUND, there_are)
         })
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
@@ -107,6 +109,15 @@ pub fn router(shared: Arc<Shared>) -> Router {
 
 async fn stats(State(shared): State<Arc<Shared>>) -> Response {
     Json(shared.stats()).into_response()
+}
+
+async fn histograms(State(shared): State<Arc<Shared>>) -> Response {
+    Json(shared.latencies().encoded()).into_response()
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+    let text = super::metrics::text(&shared.stats(), &shared.latencies());
+    ([(header::CONTENT_TYPE, super::metrics::CONTENT_TYPE)], text).into_response()
 }
 
 async fn healthz(State(shared): State<Arc<Shared>>) -> Response {

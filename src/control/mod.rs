@@ -13,6 +13,7 @@ mod http;
 mod http_orders;
 mod http_sets;
 mod io;
+mod metrics;
 mod orders;
 mod payments;
 mod rates;

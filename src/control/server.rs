@@ -269,8 +269,14 @@ fn start_workers<E: net::Engine + Send + 'static>(
         let backend = settings
             .relay
             .map(|addr| net::Backend::connect(addr).map_err(|error| StartError::Relay { addr, error }));
-        let options =
-            WorkerOptions { core, idle: settings.idle, plan, gate_secret, backend: backend.transpose()? };
+        let options = WorkerOptions {
+            core,
+            idle: settings.idle,
+            plan,
+            gate_secret,
+            backend: backend.transpose()?,
+            measures: settings.telemetry,
+        };
         let new_core = move |now: Now| Core::new(config, keys, now, rng, Beginning { groups, links });
         let (worker, thread) = worker::start(number, engine, handover, options, new_core, own)
             .map_err(|error| StartError::Worker { worker: number, core, error })?;

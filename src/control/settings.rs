@@ -66,6 +66,8 @@ pub struct Settings {
     pub mint_any_day: bool,
     /// A JSON line each second instead of a text line.
     pub json_lines: bool,
+    /// Whether workers measure how long requests take, and what holds them up.
+    pub telemetry: bool,
     /// Whether a SET can be made to panic by hand.
     pub drills: bool,
 }

@@ -11,6 +11,7 @@ use super::stats::{IoStats, Sources, Stats};
 use crate::ledger::AnyLedger;
 use crate::set::SetState;
 use crate::set::book::Order;
+use crate::telemetry::latencies::Latencies;
 use crate::telemetry::machine::Machine;
 use crate::worker::{Command, GroupSnapshot, Plan, SetSnapshot, WorkerHandle, WorkerHangs, WorkerSnapshot};
 use redpkt_proto::keyring::KeyRing;
@@ -95,6 +96,13 @@ impl Shared {
             machine: Machine::read(&self.listen),
             service: service_stats(&lock(&self.plan), &workers),
         })
+    }
+
+    /// How long requests of all workers take, by what is measured and by op.
+    pub fn latencies(&self) -> Latencies {
+        let mut all = Latencies::default();
+        self.workers.iter().filter_map(WorkerHandle::latencies).for_each(|each| all.add(&each.read()));
+        all
     }
 
     /// A worker that has panicked.

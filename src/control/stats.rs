@@ -6,7 +6,7 @@ use super::rates::Rates;
 use super::service::ServiceStats;
 use crate::set::Drop;
 use crate::telemetry::{self, machine::Machine};
-use crate::worker::{GroupSnapshot, SetSnapshot, WorkerSnapshot};
+use crate::worker::{GroupSnapshot, LONGEST, SetSnapshot, Stall, WorkerSnapshot};
 use redpkt_proto::steer::Layout;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -87,6 +87,8 @@ pub struct Stats {
     pub conservation: Conservation,
     /// Orders to make packets.
     pub orders: Vec<OrderReport>,
+    /// Turns of workers that took long.
+    pub stalls: StallStats,
     /// By SET.
     pub sets: Vec<SetStats>,
     /// By group.
@@ -179,6 +181,30 @@ pub struct LedgerStats {
     pub commits: u64,
     /// `ok`, `failed` if a group has, `memory` where nothing is kept.
     pub state: &'static str,
+}
+
+/// Turns of the workers' loops of more than 1 ms, for which none of their users was answered.
+#[derive(Debug, Serialize)]
+pub struct StallStats {
+    /// How many.
+    pub count: u64,
+    /// How long together, in ns.
+    pub total_ns: u64,
+    /// The longest ones, longest first.
+    pub longest: Vec<StallFound>,
+}
+
+/// One of them.
+#[derive(Debug, Serialize)]
+pub struct StallFound {
+    /// Which worker.
+    pub worker: u32,
+    /// When it ended, in ms since 1970.
+    pub wall_ms: u64,
+    /// How long it was.
+    pub ns: u64,
+    /// What it came from: `receive`, `batch`, `turn`, `publish`, `command` or `no_processor`.
+    pub cause: &'static str,
 }
 
 /// One SET.
@@ -408,6 +434,7 @@ impl Stats {
             conservation: sources.conservation,
             orders,
             groups,
+            stalls: StallStats::of(workers),
             sets: sets.iter().map(|(set, snapshot)| SetStats::new(*set, snapshot, layout)).collect(),
             workers: workers.iter().map(WorkerStats::new).collect(),
             io,
@@ -449,6 +476,28 @@ pub fn drops(workers: &[WorkerSnapshot]) -> BTreeMap<&'static str, u64> {
         }
     }
     drops
+}
+
+impl StallStats {
+    fn of(workers: &[WorkerSnapshot]) -> StallStats {
+        let of_worker = |(number, worker): (u32, &WorkerSnapshot)| {
+            let found = move |stall: Stall| StallFound {
+                worker: number,
+                wall_ms: stall.wall_ms,
+                ns: stall.ns,
+                cause: stall.cause().name(),
+            };
+            worker.stalls.longest.into_iter().filter(|stall| stall.ns > 0).map(found)
+        };
+        let mut longest: Vec<StallFound> = (0..).zip(workers).flat_map(of_worker).collect();
+        longest.sort_by_key(|stall| std::cmp::Reverse(stall.ns));
+        longest.truncate(LONGEST);
+        StallStats {
+            count: workers.iter().map(|worker| worker.stalls.count).sum(),
+            total_ns: workers.iter().map(|worker| worker.stalls.total_ns).sum(),
+            longest,
+        }
+    }
 }
 
 impl SetStats {

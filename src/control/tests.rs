@@ -45,6 +45,7 @@ fn settings(dir: &Path, workers: u32) -> Settings {
         mint: Some(Order::mint("start", 1_000_000, 30, (5, 5))),
         mint_any_day: false,
         json_lines: false,
+        telemetry: true,
         drills: false,
     }
 }

@@ -18,6 +18,7 @@ use super::relay::Relay;
 use super::requests::Sending;
 use super::sessions::{Sessions, SlotId};
 use super::settle::Done;
+use super::timing::{Handled, Waits};
 use crate::ledger::{Kind, Ledger, Row};
 use arrayvec::ArrayVec;
 use rand::Rng as _;
@@ -216,6 +217,8 @@ pub struct Core<L> {
     pub(super) service: Service,
     pub(super) is_late: bool,
     pub(super) seen: Seen,
+    pub(super) handled: Handled,
+    pub(super) waits: Waits,
     /// Position of the SET that is worked on, or [`NOBODY`].
     pub(super) work: u32,
     /// By position.
@@ -275,6 +278,8 @@ impl<L: Ledger> Core<L> {
             service: Service::FULL,
             is_late: false,
             seen: Seen::default(),
+            handled: Handled::default(),
+            waits: Waits::default(),
             swept_ns: now.mono_ns,
             flushed_ns: now.mono_ns,
             found: Vec::with_capacity(64),
@@ -292,6 +297,7 @@ impl<L: Ledger> Core<L> {
     /// Where a SET panics it is masked, and nothing of the batch is answered: clients ask again.
     pub fn handle_batch(&mut self, now: Now, load_level: u8, jobs: &mut [Job<'_>], hardware: impl Hardware) {
         self.load_level = load_level;
+        self.set_time(now);
         let mut found = std::mem::take(&mut self.found);
         found.clear();
         let handled = catch_unwind(AssertUnwindSafe(|| self.handle_whole(now, jobs, &mut found, hardware)));
@@ -320,7 +326,11 @@ impl<L: Ledger> Core<L> {
         for (job, what) in jobs.iter_mut().zip(found.iter()) {
             if let Found::Handshake { set } = *what {
                 self.work_on(set);
+                let op = job.frames[0].header.op;
                 self.handshake(now, job, set);
+                if job.replies > 0 {
+                    self.handled.count(op);
+                }
             }
         }
         self.handle_sessions(now, jobs, found, hardware);
@@ -331,6 +341,7 @@ impl<L: Ledger> Core<L> {
     ///
     /// Returns whether there is more to do right now.
     pub fn turn(&mut self, now: Now, mut send: impl FnMut(&Path, &Frame)) -> bool {
+        self.set_time(now);
         let more = self.guarded(|core| core.take_messages(now, &mut send));
         self.guarded(|core| core.bring_owed(now));
         self.bring_news();
@@ -343,6 +354,10 @@ impl<L: Ledger> Core<L> {
             self.groups.iter_mut().for_each(|group| group.ledger.flush());
         }
         more | due
+    }
+
+    fn set_time(&mut self, now: Now) {
+        self.groups.iter_mut().for_each(|group| group.promises.set_time(now));
     }
 
     /// What time brings: packets that are due, and those whose time is over; sessions that were idle too long; a new
@@ -499,6 +514,21 @@ impl<L: Ledger> Core<L> {
     /// Datagrams by class since they were last cleared.
     pub fn seen(&mut self) -> &mut Seen {
         &mut self.seen
+    }
+
+    /// Authentic requests by op, since they were last taken.
+    pub fn handled(&mut self) -> &mut Handled {
+        &mut self.handled
+    }
+
+    /// Whether some have waited.
+    pub fn has_waits(&self) -> bool {
+        !self.waits.is_empty()
+    }
+
+    /// For how long answers have waited for the ledger, since that was last taken.
+    pub fn waits(&mut self) -> &mut Waits {
+        &mut self.waits
     }
 
     /// A reply of a session, to be sealed.

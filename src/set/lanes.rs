@@ -165,6 +165,7 @@ impl<L: Ledger> Core<L> {
                 continue;
             }
             window.accept(seq);
+            self.handled.count(frame.header.op);
             let job_of_frame = &mut jobs[job];
             let behind = &job_of_frame.frames[frame_at + 1..];
             if let Some(reply) = self.handle_frame(now, &job_of_frame.path, id, frame, behind) {

@@ -36,6 +36,7 @@ mod sessions;
 mod settle;
 #[cfg(test)]
 mod tests;
+mod timing;
 mod window;
 
 pub use self::book::ANSWER_FEN_MAX;
@@ -49,3 +50,4 @@ pub use mask::{Panicked, SetPart, SetState};
 pub use operator::{Payment, order_row};
 pub use relay::RelayCounters;
 pub use settle::{Done, DoneOutcome, GroupStats};
+pub use timing::{Handled, Waited, Waits};

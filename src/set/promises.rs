@@ -3,13 +3,15 @@
 use super::invites::Invitation;
 use super::links::{Asker, Decided};
 use super::settle::DoneOutcome;
-use redpkt_proto::Op;
 use redpkt_proto::body::Answer;
+use redpkt_proto::{Now, Op};
 use std::collections::VecDeque;
 
 /// Something that is said when a row is durable.
 #[derive(Clone, Copy, Debug)]
 pub struct Promise {
+    /// When it was made, by the monotonic clock.
+    pub since_ns: u64,
     /// The last row that it was decided from.
     pub row: u64,
     /// What is said, and to whom.
@@ -45,17 +47,23 @@ pub enum Promised {
 pub struct Promises {
     waiting: VecDeque<Promise>,
     capacity: usize,
+    now_ns: u64,
 }
 
 impl Promises {
     /// Room for `capacity` promises.
     pub fn new(capacity: usize) -> Promises {
-        Promises { waiting: VecDeque::with_capacity(capacity), capacity }
+        Promises { waiting: VecDeque::with_capacity(capacity), capacity, now_ns: 0 }
     }
 
     /// Bytes that `capacity` promises take.
     pub fn bytes(capacity: usize) -> usize {
         capacity * size_of::<Promise>()
+    }
+
+    /// What time it is for the promises that are made from now on.
+    pub fn set_time(&mut self, now: Now) {
+        self.now_ns = now.mono_ns;
     }
 
     /// How many more can be made.
@@ -77,7 +85,7 @@ impl Promises {
     pub fn push(&mut self, row: u64, what: Promised) {
         assert!(self.room() > 0, "room for a promise is held before anything is decided");
         debug_assert!(self.waiting.back().is_none_or(|last| last.row <= row));
-        self.waiting.push_back(Promise { row, what });
+        self.waiting.push_back(Promise { since_ns: self.now_ns, row, what });
     }
 
     /// The promise that waits for longest.

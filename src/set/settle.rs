@@ -73,7 +73,7 @@ impl<L: Ledger> Core<L> {
             self.groups[group].has_failed |= has_failed;
             self.groups[group].durable_rows = durable;
             while let Some(promise) = self.groups[group].promises.front().copied() {
-                let Promise { row, what } = promise;
+                let Promise { since_ns, row, what } = promise;
                 self.work = NOBODY;
                 let kept = if row <= durable {
                     self.keep_promise(now, what, &mut send)
@@ -85,7 +85,14 @@ impl<L: Ledger> Core<L> {
                 if !kept {
                     break;
                 }
-                more |= matches!(what, Promised::Decided(_));
+                match what {
+                    Promised::Answer { op, .. } => self.waits.note(op, since_ns),
+                    Promised::Decided(decided) => {
+                        self.waits.note(decided.question.op, since_ns);
+                        more = true;
+                    }
+                    Promised::Invited(_) | Promised::Done { .. } => {}
+                }
                 self.groups[group].promises.pop();
             }
         }

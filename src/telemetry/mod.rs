@@ -9,8 +9,10 @@ mod log;
 pub mod machine;
 mod process;
 mod published;
+mod recorder;
 
 pub use cipher::{SEALING_COST_IN_HASHES_MAX, sealing_cost_in_hashes};
 pub use log::{LogOptions, OncePerMinute, init_log};
 pub use process::{memory_available_bytes, resident_bytes, wall_ms};
 pub use published::Published;
+pub use recorder::Recorder;

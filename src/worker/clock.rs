@@ -37,6 +37,12 @@ impl Clock {
         self.after(elapsed_ns)
     }
 
+    /// The monotonic side alone, of the same beginning.
+    #[inline]
+    pub fn mono_ns(&self) -> u64 {
+        START_NS + self.start.elapsed().as_nanos() as u64
+    }
+
     fn after(&mut self, elapsed_ns: u64) -> Now {
         let wall_ms = self.wall_at_start_ns.saturating_add_unsigned(elapsed_ns) / 1_000_000;
         self.wall_ms = self.wall_ms.max(wall_ms.max(0) as u64);

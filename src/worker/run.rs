@@ -5,11 +5,14 @@ use super::clock::Clock;
 use super::front::owner;
 use super::gather::Gather;
 use super::hardware::ThisProcessor;
+use super::latency::WorkerLatencies;
 use super::load::Load;
+use super::measuring::Measuring;
 use super::panics::{self, Panics};
 use super::relay;
 use super::service::{Plan, Standing};
 use super::snapshot::{GroupSnapshot, SetSnapshot, WorkerSnapshot};
+use super::stalls::Cause;
 use crate::ledger::Ledger;
 use crate::net::{self, Backend, Datagram, Engine, Handover, RingFull};
 use crate::set::book::{Book, Order, OrderState};
@@ -126,6 +129,8 @@ pub struct WorkerOptions {
     pub gate_secret: u32,
     /// Where RELAY messages are passed to.
     pub backend: Option<Backend>,
+    /// Whether it measures how long requests and its own turns take.
+    pub measures: bool,
 }
 
 /// The control plane's side of a running worker.
@@ -136,6 +141,7 @@ pub struct WorkerHandle<L> {
     published: Arc<Published<WorkerSnapshot>>,
     sets: Arc<Vec<(u32, Published<SetSnapshot>)>>,
     groups: Arc<Vec<(u32, Published<GroupSnapshot>)>>,
+    latencies: Option<Arc<WorkerLatencies>>,
     has_failed: Arc<AtomicBool>,
 }
 
@@ -160,6 +166,11 @@ impl<L> WorkerHandle<L> {
     /// What it published last.
     pub fn snapshot(&self) -> WorkerSnapshot {
         self.published.load()
+    }
+
+    /// How long its requests take, by op; `None` if it does not measure.
+    pub fn latencies(&self) -> Option<&WorkerLatencies> {
+        self.latencies.as_deref()
     }
 
     /// Whether it has panicked: its users are not answered any more, the other workers' are.
@@ -218,6 +229,8 @@ where
     let (its_commands, its_published, its_sets) =
         (Arc::clone(&commands), Arc::clone(&published), Arc::clone(&sets));
     let (its_done, its_groups) = (Arc::clone(&done), Arc::clone(&groups));
+    let latencies = options.measures.then(|| Arc::new(WorkerLatencies::new()));
+    let its_latencies = latencies.clone();
     let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
         panics::note_those_of_this_thread();
         let pinned = options.core.map_or(Ok(()), net::affinity::pin_current_thread);
@@ -252,6 +265,7 @@ where
             publications: 0,
             stopping: None,
             panics: Panics::new(),
+            measuring: Measuring::new(its_latencies, &clock),
         };
         if catch_unwind(AssertUnwindSafe(|| worker.run())).is_err() {
             its_failure.store(true, Ordering::Relaxed);
@@ -265,9 +279,10 @@ where
         }
     })?;
     match is_ready.recv() {
-        Ok(Ok(())) => {
-            Ok((WorkerHandle { commands, done, waker, published, sets, groups, has_failed }, thread))
-        }
+        Ok(Ok(())) => Ok((
+            WorkerHandle { commands, done, waker, published, sets, groups, latencies, has_failed },
+            thread,
+        )),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(io::Error::other("the worker's thread died while it set up its memory")),
     }
@@ -297,6 +312,7 @@ pub struct Worker<E, L> {
     publications: u64,
     stopping: Option<Stopping>,
     panics: Panics,
+    measuring: Measuring,
 }
 
 /// A worker on its way to its end.
@@ -315,18 +331,25 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
             while let Some(command) = self.commands.pop() {
                 let now = self.clock.now();
                 self.obey(command, now);
+                self.measuring.did(Cause::Command, &self.clock);
             }
             let all_are_dry = self.all_are_dry();
             let received = self.engine.recv();
             let now = self.clock.now();
             self.load.turn(now.mono_ns, received > 0, self.engine.waited_ns());
+            self.measuring.received(now.mono_ns, self.load.last_ns());
             self.follow_load(now);
             if received > 0 {
                 self.handle_received(now);
+                self.measuring.handled_own(&mut self.core);
             }
             let taken = self.handover.recv();
             if taken > 0 {
                 self.handle_taken_over(now);
+                self.measuring.handled_others(&mut self.core);
+            }
+            if received + taken > 0 {
+                self.measuring.did(Cause::Batch, &self.clock);
             }
             let engine = &mut self.engine;
             let mut gather = Gather::new(|path, frames| engine.send(path, frames.as_bytes()));
@@ -351,15 +374,21 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
                 let _ = self.done.push(done);
             }
             let idle = received == 0 && taken == 0 && heard == 0 && !more_is_due;
+            if !idle || self.core.has_waits() {
+                self.measuring.sent(&mut self.core, &self.clock);
+            }
             if now.mono_ns - self.published_ns >= PUBLISH_NS {
                 self.publish(now);
+                self.measuring.did(Cause::Publish, &self.clock);
             }
+            self.measuring.ended(!idle, now.wall_ms);
             if self.is_over(now, idle, all_are_dry) {
                 return self.publish(now);
             }
             if idle && self.idle == Idle::Block {
                 let awaits = self.core.awaits_backend();
                 self.engine.wait(if awaits { SLEEP_FOR_BACKEND } else { SLEEP });
+                self.measuring.woke(&self.clock);
             } else if idle {
                 std::hint::spin_loop();
             }
@@ -507,6 +536,7 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
             published.store(&GroupSnapshot::of(&group, can_be_rebuilt, self.publications));
         }
         snapshot.cpu_ns = net::affinity::thread_cpu_ns();
+        snapshot.stalls = self.measuring.stalls();
         snapshot.orders.iter_mut().for_each(|order| *order = [0; 4]);
         for book in self.core.books() {
             for (published, running) in snapshot.orders.iter_mut().zip(book.orders()) {

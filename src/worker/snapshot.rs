@@ -1,5 +1,6 @@
 //! What a worker publishes about itself, some times a second.
 
+use super::stalls::Stalls;
 use crate::gate::CLASSES;
 use crate::net;
 use crate::set::{self, SetState};
@@ -41,6 +42,8 @@ pub struct WorkerSnapshot {
     pub ledger_commits: u64,
     /// CPU time of the worker's thread, in ns.
     pub cpu_ns: u64,
+    /// Turns that took long.
+    pub stalls: Stalls,
     /// Progress of each order: packets, fen, passed by, groups that have looked at all its packets.
     pub orders: [[u64; 4]; set::book::ORDERS_MAX],
 }

@@ -47,6 +47,7 @@ fn server_with(sessions: u64, mint: Option<Order>) -> Server {
         mint,
         mint_any_day: false,
         json_lines: false,
+        telemetry: true,
         drills: false,
     })
     .unwrap()

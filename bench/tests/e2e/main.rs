@@ -23,6 +23,7 @@ mod service;
 mod sessions;
 mod sets_http;
 mod stopping;
+mod telemetry;
 mod workers;
 
 /// Where the servers of these tests are; `e2e_xdp` has them elsewhere.
