@@ -5,7 +5,7 @@ use super::stats::Stats;
 use crate::telemetry::latencies::Latencies;
 use hdrhistogram::Histogram;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text::encode};
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text::encode};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 use std::fmt;
@@ -297,18 +297,28 @@ impl Collector for Metrics {
                 }
             }
         }
-        let help = "How long requests take: queueing before the worker, service in it, ledger_wait after it";
         let seconds = Some(&Unit::Seconds);
+        let help = "How long requests take: queueing before the worker, service in it, ledger_wait after it";
         let mut metric = encoder.encode_descriptor("request", help, seconds, MetricType::Histogram)?;
         for (name, histogram) in &self.latencies.0 {
-            let Some((stage, op)) = name.split_once('/') else { continue };
-            let labels = [("stage", stage), ("op", op)];
-            let (sum_s, count) = (histogram.mean() * histogram.len() as f64 / 1e9, histogram.len());
-            let buckets = buckets(histogram);
-            metric.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum_s, count, &buckets, None)?;
+            let Some((stage, op)) = name.split_once('/').filter(|(stage, _)| *stage != TURN) else {
+                continue;
+            };
+            encode_histogram(metric.encode_family(&[("stage", stage), ("op", op)])?, histogram)?;
         }
-        Ok(())
+        let help =
+            "How long a worker's loop takes when there is something to do: nobody is answered meanwhile";
+        let metric = encoder.encode_descriptor("worker_turn", help, seconds, MetricType::Histogram)?;
+        encode_histogram(metric, &self.latencies.of_kind(TURN))
     }
+}
+
+/// Turns of workers' loops are among the latencies, and are no requests.
+const TURN: &str = "turn";
+
+fn encode_histogram(mut metric: MetricEncoder<'_>, histogram: &Histogram<u64>) -> fmt::Result {
+    let (sum_s, count) = (histogram.mean() * histogram.len() as f64 / 1e9, histogram.len());
+    metric.encode_histogram::<NoLabelSet>(sum_s, count, &buckets(histogram), None)
 }
 
 /// How many values there are up to each bound and above the one before; the last bound stands for infinity.
@@ -317,6 +327,6 @@ fn buckets(histogram: &Histogram<u64>) -> Vec<(f64, u64)> {
     let mut beyond = |bound_s, upto| (bound_s, upto - std::mem::replace(&mut below, upto));
     let upto = |bound_s: f64| histogram.count_between(0, (bound_s * 1e9) as u64);
     let mut buckets: Vec<_> = BOUNDS_S.iter().map(|bound_s| beyond(*bound_s, upto(*bound_s))).collect();
-    buckets.push(beyond(f64::MAX, histogram.len()));
+    buckets.push(beyond(f64::INFINITY, histogram.len()));
     buckets
 }

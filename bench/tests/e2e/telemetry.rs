@@ -4,6 +4,7 @@ use super::common::*;
 use prometheus_parse::{Scrape, Value as Sample};
 use redpkt::telemetry::latencies::Latencies;
 use redpkt_proto::client::Config;
+use std::collections::HashSet;
 
 const USERS: u64 = 50;
 const SHAKES: usize = 8;
@@ -96,6 +97,14 @@ fn metrics_are_read_by_a_prometheus_parser_and_are_the_same_figures() {
         let expected = if name == "redpkt_conservation_ok" { 1.0 } else { told(pointer) };
         assert_eq!(value(name, labels), expected, "{name} {labels:?}");
     }
+    // The last bucket of a histogram is for all values, by the name that Prometheus demands.
+    let (all, count) =
+        ("redpkt_request_seconds_bucket{le=\"+Inf\",stage=\"service\",op=\"shake\"} ", |prefix: &str| {
+            let line = reply.body.lines().find_map(|line| line.strip_prefix(prefix));
+            line.unwrap_or_else(|| panic!("{prefix}: {}", reply.body)).parse::<u64>().unwrap()
+        });
+    assert!(count(all) >= USERS * SHAKES as u64);
+    assert_eq!(count(all), count("redpkt_request_seconds_count{stage=\"service\",op=\"shake\"} "));
     assert!(value("redpkt_interface_packets_total", &[("interface", "lo"), ("direction", "in")]) > 0.0);
     assert!(value("redpkt_udp_datagrams_total", &[("direction", "in")]) > 0.0);
     let undocumented = scrape.samples.iter().map(|sample| sample.metric.as_str()).find(|name| {
@@ -105,6 +114,28 @@ fn metrics_are_read_by_a_prometheus_parser_and_are_the_same_figures() {
     assert_eq!(undocumented, None);
     // Few series, whatever the number of users and SETs.
     assert!(reply.body.lines().count() < 500, "{}", reply.body.lines().count());
+}
+
+/// Expect: the dashboard and the alert rules ask for figures that there are.
+#[test]
+fn dashboards_and_alerts_name_metrics_that_there_are() {
+    let (_keys, server, _client) = served(&[]);
+    let metrics = ask(server.http(), "GET", "/metrics", &[]).unwrap().body;
+    for file in ["alerts.yml", "grafana-dashboard.json"] {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/monitoring").join(file);
+        let text = std::fs::read_to_string(path).unwrap();
+        let names: HashSet<&str> = text
+            .split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_')
+            .filter(|word| word.starts_with("redpkt_"))
+            .collect();
+        assert!(names.len() > 5, "{file}: {names:?}");
+        for name in names {
+            let is_there = metrics.lines().any(|line| {
+                line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{') || rest.starts_with(' '))
+            });
+            assert!(is_there, "{file}: {name}");
+        }
+    }
 }
 
 /// Expect: what the kernel counts at the interface and for UDP grows by what we count at our sockets, and by no less.

@@ -42,15 +42,15 @@ pub struct Interface {
     pub queues: Vec<Queue>,
 }
 
-/// One queue of an interface, both ways.
+/// One queue of an interface, both ways; `None` for what the driver does not say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Queue {
     /// Packets received.
-    pub rx_packets: u64,
+    pub rx_packets: Option<u64>,
     /// Packets sent.
-    pub tx_packets: u64,
+    pub tx_packets: Option<u64>,
     /// Packets received that were dropped.
-    pub rx_dropped: u64,
+    pub rx_dropped: Option<u64>,
 }
 
 /// All interfaces by name: those that serve first, then those with addresses or packets, [`INTERFACES_MAX`] of them.

@@ -73,11 +73,12 @@ pub fn take(interface: &mut Interface, name: &str, value: u64) {
         interface.queues.resize(queue + 1, Queue::default());
     }
     let queue = &mut interface.queues[queue];
-    match counted {
-        Counted::RxPackets => queue.rx_packets = queue.rx_packets.max(value),
-        Counted::TxPackets => queue.tx_packets = queue.tx_packets.max(value),
-        Counted::RxDropped => queue.rx_dropped = queue.rx_dropped.max(value),
-    }
+    let told = match counted {
+        Counted::RxPackets => &mut queue.rx_packets,
+        Counted::TxPackets => &mut queue.tx_packets,
+        Counted::RxDropped => &mut queue.rx_dropped,
+    };
+    *told = (*told).max(Some(value));
 }
 
 /// Which queue a statistic is of, and what it counts.
@@ -130,7 +131,7 @@ mod tests {
             take(&mut interface, name, value);
         }
         assert_eq!(interface.rx_missed, 7);
-        let second = Queue { rx_packets: 40, tx_packets: 0, rx_dropped: 2 };
+        let second = Queue { rx_packets: Some(40), tx_packets: None, rx_dropped: Some(2) };
         assert_eq!(interface.queues, [Queue::default(), second]);
     }
 }
