@@ -51,3 +51,17 @@ fn options_that_cannot_be_are_refused() {
         assert!(said.contains(names), "{said}");
     }
 }
+
+/// Expect: with `--telemetry` the server stands beside itself, and the ratio comes with its quartiles.
+#[test]
+fn telemetry_is_compared_with_none() {
+    let output = Command::new(env!("CARGO_BIN_EXE_redpkt-bench"))
+        .args(["floor", "--telemetry", "--pairs=2", "--seconds=0.1", "--users=300", "--rate=0", "--json=-"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["variants"][0]["name"], "telemetry_off");
+    let cpu = &report["ratios"]["telemetry_on"]["cpu"];
+    assert!(cpu["median"].as_f64() > Some(0.0) && cpu["quartiles"][1].as_f64() >= cpu["quartiles"][0].as_f64());
+}

@@ -131,7 +131,7 @@ mod tests {
     /// Expect: every rung with both figures, dark on white, and nothing wider than the picture.
     #[test]
     fn a_ladder_has_a_bar_for_each_figure() {
-        let of = |median| Spread { min: 0.8 * median, median, max: 1.2 * median };
+        let of = |median| Spread::of([0.8 * median, median, 1.2 * median]);
         let rung = |(name, answers_per_s, cpu)| VariantReport {
             name,
             answers_per_s: of(answers_per_s),

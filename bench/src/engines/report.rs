@@ -165,7 +165,7 @@ fn row(text: &mut String, [name, answers, cpu, machine, p50, p99]: [&str; 6]) {
     let _ = writeln!(text, "{}", line.trim_end());
 }
 
-fn spread(Spread { min, median, max }: &Spread, digits: usize) -> String {
+fn spread(Spread { min, median, max, .. }: &Spread, digits: usize) -> String {
     format!("{median:.digits$} ({min:.digits$}–{max:.digits$})")
 }
 
@@ -176,7 +176,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     pub fn report(pairwise: &[(&str, [f64; 3])]) -> Report {
-        let of = |median| Spread { min: 0.9 * median, median, max: 1.1 * median };
+        let of = |median| Spread::of([0.9 * median, median, 1.1 * median]);
         let variant = |(name, answers_per_s, cpu)| VariantReport {
             name,
             answers_per_s: of(answers_per_s),

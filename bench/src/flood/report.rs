@@ -118,7 +118,7 @@ impl Report {
                 ("p99 µs", 0, |run| run.p99_us),
                 ("server cores", 2, |run| run.server_cores),
             ] {
-                if let Some(Spread { min, median, max }) = engine.spread(field) {
+                if let Some(Spread { min, median, max, .. }) = engine.spread(field) {
                     let _ =
                         writeln!(text, "    {name:<14} {median:.digits$} ({min:.digits$}–{max:.digits$})");
                 }

@@ -9,6 +9,7 @@
 //! | `variant` | the kinds of servers; one more kind is one more entry here |
 //! | `client`, `users`, `join` | the client that asks them |
 //! | `measure`, `spread`, `report`, `progress` | pairs, and what they say together |
+//! | `reader` | whoever reads the figures of a server with telemetry |
 //! | `machine` | the machine's busy time, and cores |
 
 mod client;
@@ -16,6 +17,7 @@ mod join;
 mod machine;
 mod measure;
 mod progress;
+mod reader;
 mod report;
 mod spread;
 mod users;
@@ -28,12 +30,15 @@ pub use measure::{Comparison, Ratio, Rounds, Sample, VariantReport};
 pub use progress::Progress;
 pub use spread::Spread;
 pub use users::{Answerer, Unexpected, User};
-pub use variant::{ClientIo, ECHO_MMSG, Kind, REDPKT_MMSG, ServerIo, Setup, Variant, mode_name, pin};
+pub use variant::{
+    ClientIo, ECHO_MMSG, Kind, REDPKT_MMSG, ServerIo, Setup, TELEMETRY, Variant, mode_name, pin,
+};
 
 use crate::json_or_text;
 use crate::run::Host;
 use clap::Args;
 use rand::SeedableRng as _;
+use reader::Reader;
 use redpkt::cli::Failure;
 use redpkt::net::affinity;
 use redpkt_proto::Rng;
@@ -50,7 +55,8 @@ pub const WARM_UP: Duration = Duration::from_millis(100);
 #[command(after_help = "Examples:
   redpkt-bench floor
   redpkt-bench floor --quick --json -
-  redpkt-bench floor --outstanding 64 --rate 0      # at saturation only")]
+  redpkt-bench floor --outstanding 64 --rate 0      # at saturation only
+  redpkt-bench floor --telemetry                    # what measuring, a watch and Prometheus cost")]
 pub struct FloorArgs {
     /// How often each is measured, in turn
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -78,6 +84,10 @@ pub struct FloorArgs {
     /// The core of the client
     #[arg(long, value_name = "N")]
     client_core: Option<usize>,
+    /// Instead of the echo: the server with all its telemetry, read by a watch each second and by Prometheus every
+    /// 5 s, beside the server with none
+    #[arg(long)]
+    telemetry: bool,
     /// 5 pairs of 0.2 s: a smoke test, not a measurement
     #[arg(long)]
     quick: bool,
@@ -117,13 +127,14 @@ struct Report {
 pub fn run(args: &FloorArgs) -> Result<(), Failure> {
     let (settings, pairs) = args.settings()?;
     let host = Host::read();
-    let kinds = [ECHO_MMSG, REDPKT_MMSG];
+    let kinds = if args.telemetry { TELEMETRY } else { [ECHO_MMSG, REDPKT_MMSG] };
     let mut rng = Rng::seed_from_u64(1);
     let client = ClientIo::Sockets { ports: settings.source_ports };
     let setup = Setup { users: settings.users, client, cores: settings.cores, lab: None };
     let variants: Result<Vec<Variant>, Failure> =
         kinds.iter().map(|kind| Variant::start(*kind, &setup, &mut rng)).collect();
     let mut variants = variants?;
+    let reader = args.telemetry.then(|| Reader::start(variants[1].child().url()));
     // Only now: children inherit the cores that the thread may use.
     pin("--client-core", settings.cores.client)?;
     affinity::precise_timers().map_err(|error| Failure::machine(format!("setting timers: {error}")))?;
@@ -144,6 +155,7 @@ pub fn run(args: &FloorArgs) -> Result<(), Failure> {
         rate => Some(compare("fixed rate", Load::PerSecond(rate.into()))?),
     };
     let report = Report { saturation, fixed_rate, settings, host };
+    reader.map_or(Ok(()), Reader::end)?;
     variants.into_iter().try_for_each(Variant::end)?;
     report.print(args.json.as_deref())
 }

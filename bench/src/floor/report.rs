@@ -22,10 +22,14 @@ fn table(text: &mut String, first: &VariantReport, other: &VariantReport, ratio:
         row(text, [name, &first, &other, &ratio]);
     };
     figure("answers/s", |of| &of.answers_per_s, ratio.and_then(|ratio| ratio.answers));
-    figure("CPU ns/answer", |of| &of.cpu_ns_per_answer, ratio.and_then(|ratio| ratio.cpu));
+    let cpu = ratio.and_then(|ratio| ratio.cpu);
+    figure("CPU ns/answer", |of| &of.cpu_ns_per_answer, cpu);
     figure("machine ns/answer", |of| &of.machine_ns_per_answer, ratio.and_then(|ratio| ratio.machine));
     figure("p50 µs", |of| &of.p50_us, None);
     figure("p99 µs", |of| &of.p99_us, None);
+    if let Some(Spread { quartiles: [lower, upper], .. }) = cpu {
+        row(text, ["", "", "quartiles of the CPU ratio", &format!("{lower:.3}–{upper:.3}")]);
+    }
     if first.lost + other.lost > 0 {
         row(text, ["sent again", &first.lost.to_string(), &other.lost.to_string(), ""]);
     }
@@ -36,7 +40,7 @@ fn row(text: &mut String, [name, first, other, ratio]: [&str; 4]) {
     let _ = writeln!(text, "{}", line.trim_end());
 }
 
-fn spread(Spread { min, median, max }: &Spread, digits: usize) -> String {
+fn spread(Spread { min, median, max, .. }: &Spread, digits: usize) -> String {
     format!("{median:.digits$} ({min:.digits$}–{max:.digits$})")
 }
 
@@ -56,13 +60,13 @@ mod tests {
 
     #[test]
     fn a_spread_leads_with_its_median() {
-        let of = Spread { min: 1.04, median: 1.05, max: 1.1 };
+        let of = Spread::of([1.04, 1.05, 1.1]);
         assert_eq!(spread(&of, 2), "1.05 (1.04–1.10)");
     }
 
     #[test]
     fn lines_fit_a_terminal() {
-        let of = Spread { min: 500_000.0, median: 555_555.0, max: 600_000.0 };
+        let of = Spread::of([500_000.0, 555_555.0, 600_000.0]);
         let variant = |name| VariantReport {
             name,
             answers_per_s: of,
@@ -72,12 +76,12 @@ mod tests {
             p99_us: of,
             lost: 1,
         };
-        let ratio = Some(Spread { min: 0.951, median: 0.991, max: 1.007 });
+        let ratio = Some(Spread::of([0.951, 0.991, 1.007]));
         let ratio = Ratio { answers: ratio, cpu: ratio, machine: ratio };
         let variants = ["echo_mmsg", "redpkt_mmsg"].map(variant).into();
         let comparison = Comparison { pairs: 15, variants, ratios: [("redpkt_mmsg", ratio)].into() };
         let text = tables("Saturation, 128 requests on their way", &comparison);
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
-        assert_eq!(text.lines().count(), 8);
+        assert_eq!(text.lines().count(), 9);
     }
 }

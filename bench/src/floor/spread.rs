@@ -11,6 +11,8 @@ pub struct Spread {
     pub median: f64,
     /// The greatest.
     pub max: f64,
+    /// Between these two lies the middle half.
+    pub quartiles: [f64; 2],
 }
 
 impl Spread {
@@ -21,10 +23,9 @@ impl Spread {
     pub fn of(values: impl IntoIterator<Item = f64>) -> Spread {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(|a, b| a.partial_cmp(b).expect("measurements are numbers"));
-        let middle = values.len() / 2;
-        let median =
-            if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 };
-        Spread { min: values[0], median, max: values[values.len() - 1] }
+        let (min, max) = (values[0], values[values.len() - 1]);
+        let [lower, median, upper] = [0.25, 0.5, 0.75].map(|share| quantile(&values, share));
+        Spread { min, median, max, quartiles: [lower, upper] }
     }
 
     /// The spread of `values[i] / against[i]`: both of a pair were measured one after the other, so what
@@ -42,15 +43,27 @@ impl Spread {
     }
 }
 
+/// The value below which that share of `sorted` lies, between two of them in proportion (Hyndman and Fan's type 7,
+/// 1996).
+fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let at = share * (sorted.len() - 1) as f64;
+    let (below, above) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
+    below + (above - below) * at.fract()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_median_is_the_middle_one_or_the_mean_of_two() {
-        assert_eq!(Spread::of([3.0, 1.0, 2.0]), Spread { min: 1.0, median: 2.0, max: 3.0 });
-        assert_eq!(Spread::of([4.0, 1.0, 2.0, 3.0]), Spread { min: 1.0, median: 2.5, max: 4.0 });
-        assert_eq!(Spread::of([7.0]), Spread { min: 7.0, median: 7.0, max: 7.0 });
+    fn the_median_is_the_middle_one_or_the_mean_of_two_and_quartiles_lie_beside_it() {
+        let of = |values: &[f64]| {
+            let Spread { min, median, max, quartiles: [lower, upper] } = Spread::of(values.iter().copied());
+            [min, lower, median, upper, max]
+        };
+        assert_eq!(of(&[3.0, 1.0, 2.0]), [1.0, 1.5, 2.0, 2.5, 3.0]);
+        assert_eq!(of(&[4.0, 1.0, 2.0, 3.0]), [1.0, 1.75, 2.5, 3.25, 4.0]);
+        assert_eq!(of(&[7.0]), [7.0; 5]);
     }
 
     /// Expect: a machine that is half as fast in the second pair changes both of the pair and no ratio,

@@ -58,6 +58,12 @@ pub const ECHO_MMSG: Kind =
 /// The server by recvmmsg and sendmmsg.
 pub const REDPKT_MMSG: Kind = Kind { name: "redpkt_mmsg", answerer: Answerer::Server, ..ECHO_MMSG };
 
+/// The server without any measuring of its own work, and with it; whoever asks for the figures is beside it.
+pub const TELEMETRY: [Kind; 2] = [
+    Kind { name: "telemetry_off", options: &["--telemetry=off"], ..REDPKT_MMSG },
+    Kind { name: "telemetry_on", options: &["--telemetry=on"], ..REDPKT_MMSG },
+];
+
 /// What all kinds of one comparison have in common.
 #[derive(Clone, Debug)]
 pub struct Setup {

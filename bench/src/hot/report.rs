@@ -180,7 +180,7 @@ impl Report {
         let Settings { users, shares, fen, others, qps, sets, groups, ledger } = &self.settings;
         let Host { commit, kernel, cpu, load_average, debug_build, .. } = &self.host;
         let of = |spread: &Spread, digits: usize| {
-            let Spread { min, median, max } = spread;
+            let Spread { min, median, max, .. } = spread;
             format!("{median:.digits$} ({min:.digits$}–{max:.digits$})")
         };
         let mut text = format!(

@@ -42,7 +42,7 @@ pub struct RefusalCost {
 impl RefusalCost {
     /// In few words.
     pub fn line(&self) -> String {
-        let Spread { min, median, max } = self.ratio;
+        let Spread { min, median, max, .. } = self.ratio;
         format!(
             "refusal-cost: {:.0} ns for a refused shake, {:.0} ns for an answered one, {median:.2} ({min:.2} to {max:.2}) at {}/s",
             self.refused_ns.median, self.answered_ns.median, self.offered_per_s
