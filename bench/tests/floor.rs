@@ -63,5 +63,7 @@ fn telemetry_is_compared_with_none() {
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["variants"][0]["name"], "telemetry_off");
     let cpu = &report["ratios"]["telemetry_on"]["cpu"];
-    assert!(cpu["median"].as_f64() > Some(0.0) && cpu["quartiles"][1].as_f64() >= cpu["quartiles"][0].as_f64());
+    assert!(
+        cpu["median"].as_f64() > Some(0.0) && cpu["quartiles"][1].as_f64() >= cpu["quartiles"][0].as_f64()
+    );
 }

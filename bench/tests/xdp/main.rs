@@ -11,6 +11,7 @@ mod frames;
 mod world;
 
 mod addresses;
+mod counters;
 mod doctor;
 mod drops;
 mod fallback;
