@@ -9,7 +9,6 @@
 pub mod child;
 pub mod crash;
 pub mod demo;
-mod drawing;
 pub mod echo;
 pub mod engines;
 pub mod flood;

@@ -93,7 +93,11 @@ impl Recorder {
         written.map(|()| second)
     }
 
-    fn write(&mut self, sample: &Sample, intervals: Vec<crate::telemetry::latencies::Latencies>) -> io::Result<()> {
+    fn write(
+        &mut self,
+        sample: &Sample,
+        intervals: Vec<crate::telemetry::latencies::Latencies>,
+    ) -> io::Result<()> {
         let mut kept = sample.clone();
         kept.sources.iter_mut().zip(intervals).for_each(|(source, interval)| source.latencies = interval);
         let mut line = serde_json::to_vec(&kept)?;
@@ -218,11 +222,16 @@ pub fn read(dir: &Path) -> Result<Recorded, ReadError> {
                 samples += 1;
             }
             Err(error) if line.ends_with(b"\n") => {
-                missing = Some(format!("line {} of {SAMPLES} is damaged ({error}): nothing behind it was read", samples + 1));
+                missing = Some(format!(
+                    "line {} of {SAMPLES} is damaged ({error}): nothing behind it was read",
+                    samples + 1
+                ));
                 break;
             }
             _ => {
-                missing = Some(format!("the last line of {SAMPLES} is cut off: the run was ended while it was written"));
+                missing = Some(format!(
+                    "the last line of {SAMPLES} is cut off: the run was ended while it was written"
+                ));
                 break;
             }
         }

@@ -35,6 +35,6 @@ pub use sample::{Reading, Sample, Source};
 pub use second::{Gauges, Losses, Second, Spread, Waits, WorkerGauge};
 pub use series::Series;
 pub use server::{
-    ConservationReading, GroupReading, Invites, IoReading, LedgerReading, Opens, Orders, ServerReading, ServiceReading, SetStates, Shakes, Stall,
-    Stalls, WorkerReading,
+    ConservationReading, GroupReading, Invites, IoReading, LedgerReading, Opens, Orders, ServerReading,
+    ServiceReading, SetStates, Shakes, Stall, Stalls, WorkerReading,
 };

@@ -83,7 +83,8 @@ impl Series {
     fn take(&self, source: &Source, machines: &Machines<'_>, second: &mut Second) -> Latencies {
         let known = self.sources.get(&source.url);
         let before = known.filter(|before| is_same_process(before, source));
-        let was_there_before = self.sources.is_empty() || source.reading.uptime_s() > second.at_s + CLOCK_OFF_S;
+        let was_there_before =
+            self.sources.is_empty() || source.reading.uptime_s() > second.at_s + CLOCK_OFF_S;
         let beginning = Source::beginning(source);
         let before = before.unwrap_or(if was_there_before { source } else { &beginning });
         let gone_s = source.reading.uptime_s() - before.reading.uptime_s();
@@ -149,4 +150,3 @@ fn waits(latencies: &Latencies) -> Waits {
         ledger: of("ledger_wait"),
     }
 }
-

@@ -75,7 +75,11 @@ struct Kind {
 impl Watcher {
     /// Asks every source once, to see that it is one. `token` is shown to each; `iface` is an interface of this machine
     /// to count packets at.
-    pub fn new(urls: Vec<String>, token: Option<String>, iface: Option<String>) -> Result<Watcher, WatchError> {
+    pub fn new(
+        urls: Vec<String>,
+        token: Option<String>,
+        iface: Option<String>,
+    ) -> Result<Watcher, WatchError> {
         let mut own: Vec<String> = Vec::new();
         for url in urls {
             let url = url.trim_end_matches('/').to_owned();
@@ -128,7 +132,9 @@ impl Watcher {
             match answer {
                 Ok((mut source, histograms)) => {
                     match histograms {
-                        Histograms::Told => drop(self.latencies.insert(url.clone(), source.latencies.clone())),
+                        Histograms::Told => {
+                            drop(self.latencies.insert(url.clone(), source.latencies.clone()))
+                        }
                         Histograms::None => drop(self.without_histograms.insert(url.clone())),
                         Histograms::Unreadable(why) => {
                             source.latencies = self.latencies.get(url).cloned().unwrap_or_default();
@@ -162,8 +168,12 @@ impl Watcher {
         let Kind { kind } = serde_json::from_str(&text).map_err(|_| no_redpkt("what is no figures"))?;
         let unread = |error: serde_json::Error| no_redpkt(&format!("what cannot be read ({error})"));
         let reading = match kind.as_str() {
-            "server" => Reading::Server(Box::new(serde_json::from_str::<ServerReading>(&text).map_err(unread)?)),
-            "client" => Reading::Client(Box::new(serde_json::from_str::<ClientReading>(&text).map_err(unread)?)),
+            "server" => {
+                Reading::Server(Box::new(serde_json::from_str::<ServerReading>(&text).map_err(unread)?))
+            }
+            "client" => {
+                Reading::Client(Box::new(serde_json::from_str::<ClientReading>(&text).map_err(unread)?))
+            }
             _ => return Err(no_redpkt("without saying what it is")),
         };
         let (latencies, histograms) = self.histograms(url);
@@ -175,7 +185,8 @@ impl Watcher {
         if self.without_histograms.contains(url) {
             return (none, Histograms::None);
         }
-        let unreadable = |why: String| (Latencies::default(), Histograms::Unreadable(format!("/histograms.json: {why}")));
+        let unreadable =
+            |why: String| (Latencies::default(), Histograms::Unreadable(format!("/histograms.json: {why}")));
         match self.get(&format!("{url}/histograms.json")) {
             Ok(None) => (none, Histograms::None),
             Ok(Some(text)) => match serde_json::from_str::<Encoded>(&text) {
@@ -209,7 +220,8 @@ impl Watcher {
             404 => Ok(None),
             401 => Err(Silent::Other("asks for its token; name its file with --http-token".into())),
             status => {
-                let text = answer.body_mut().with_config().limit(1 << 10).read_to_string().unwrap_or_default();
+                let text =
+                    answer.body_mut().with_config().limit(1 << 10).read_to_string().unwrap_or_default();
                 let text = text.lines().next().unwrap_or_default().trim();
                 Err(Silent::Other(format!("answers {status} {text}")))
             }

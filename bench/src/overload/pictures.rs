@@ -6,7 +6,7 @@ use super::plot::{Column, Line, Panel, Scale, picture};
 use super::report::Report;
 use super::scenario::Scenario;
 use super::table::Part;
-use crate::drawing::COLORS;
+use redpkt::page::drawing::COLORS;
 use redpkt::cli::Failure;
 use std::path::Path;
 

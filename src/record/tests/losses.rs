@@ -6,12 +6,22 @@ use std::collections::BTreeMap;
 const TOP: u64 = 1 << 32;
 
 fn machine(in_errors: u64, softnet_dropped: u64, rx_missed: u64) -> Machine {
-    let interface =
-        Interface { name: "eth0".into(), serves: true, rx_missed, rx_packets: rx_missed, ..Interface::default() };
+    let interface = Interface {
+        name: "eth0".into(),
+        serves: true,
+        rx_missed,
+        rx_packets: rx_missed,
+        ..Interface::default()
+    };
     let other = Interface { name: "eth1".into(), rx_missed: 999 * rx_missed, ..Interface::default() };
     Machine {
         interfaces: vec![interface, other],
-        udp: Some(Udp { in_errors, rcvbuf_errors: in_errors, in_datagrams: 10 * in_errors, ..Udp::default() }),
+        udp: Some(Udp {
+            in_errors,
+            rcvbuf_errors: in_errors,
+            in_datagrams: 10 * in_errors,
+            ..Udp::default()
+        }),
         softnet: Some(Softnet { dropped: softnet_dropped, ..Softnet::default() }),
     }
 }
@@ -20,7 +30,13 @@ fn sample(second: u64, engine: &str, drops: &[(&str, u64)], machine: Machine) ->
     let drops: BTreeMap<String, u64> = drops.iter().map(|(name, count)| ((*name).into(), *count)).collect();
     let io = IoReading { engine: engine.into() };
     let datagrams_in = 700 * second;
-    at(second, vec![of_server("http://a:1", ServerReading { drops, machine, io, datagrams_in, ..server(9.0 + second as f64, 0) })])
+    at(
+        second,
+        vec![of_server(
+            "http://a:1",
+            ServerReading { drops, machine, io, datagrams_in, ..server(9.0 + second as f64, 0) },
+        )],
+    )
 }
 
 /// Expect: what the filter at our sockets drops is ours, what the socket's buffer has lost is the socket's, and neither
@@ -33,7 +49,10 @@ fn each_loss_has_one_place() {
     let second = series.push(&sample(1, "mmsg", &drops, machine(150, 8, 47))).unwrap();
     let losses = Losses::of(&second.counts);
     assert_eq!(losses, Losses { nic: 7.0, softnet: 3.0, socket: 20.0, us: 34.0 });
-    assert_eq!(second.drops, [("rxq_overflow".into(), 20), ("shed_in_kernel".into(), 30), ("tag".into(), 4)].into());
+    assert_eq!(
+        second.drops,
+        [("rxq_overflow".into(), 20), ("shed_in_kernel".into(), 30), ("tag".into(), 4)].into()
+    );
     assert_eq!((second.counts[Count::UdpIn], second.counts[Count::InterfaceIn]), (500.0, 7.0));
     assert_eq!(second.interfaces, ["eth0"]);
 }

@@ -30,9 +30,8 @@ fn a_restart_of_one_of_two_servers_is_no_fall() {
 /// Expect: a client that began within the run counts from 0; one that is found late and is older does not.
 #[test]
 fn what_a_source_did_before_the_run_is_not_part_of_it() {
-    let client = |uptime_s, requests| {
-        of_client("c", ClientReading { uptime_s, requests, ..ClientReading::default() })
-    };
+    let client =
+        |uptime_s, requests| of_client("c", ClientReading { uptime_s, requests, ..ClientReading::default() });
     for (uptime_s, expected) in [(2.0, 500.0), (60.0, 0.0)] {
         let mut series = Series::new();
         series.push(&at(0, vec![of_server("s", server(3.0, 0))]));
@@ -56,7 +55,12 @@ fn a_source_that_was_away_is_counted_over_its_own_time() {
 /// Expect: totals and gauges of all added up, the load level the highest, the phase the least far.
 #[test]
 fn several_sources_are_added_up() {
-    let server = |sessions, load_level| ServerReading { uptime_s: 9.0, sessions, load_level, ..ServerReading::default() };
+    let server = |sessions, load_level| ServerReading {
+        uptime_s: 9.0,
+        sessions,
+        load_level,
+        ..ServerReading::default()
+    };
     let client = |requests, phase: &str| ClientReading {
         uptime_s: 9.0 + requests as f64,
         requests,
@@ -66,12 +70,15 @@ fn several_sources_are_added_up() {
         ..ClientReading::default()
     };
     let sample = |second: u64, requests: u64| {
-        at(second, vec![
-            of_client("http://c:1", client(requests, "running")),
-            of_server("http://a:1", server(3, 90)),
-            of_server("http://b:1", server(4, 40)),
-            of_client("http://d:1", client(2 * requests, "joining")),
-        ])
+        at(
+            second,
+            vec![
+                of_client("http://c:1", client(requests, "running")),
+                of_server("http://a:1", server(3, 90)),
+                of_server("http://b:1", server(4, 40)),
+                of_client("http://d:1", client(2 * requests, "joining")),
+            ],
+        )
     };
     let mut series = Series::new();
     series.push(&sample(0, 0));
@@ -85,10 +92,13 @@ fn several_sources_are_added_up() {
 #[test]
 fn histograms_are_added() {
     let sample = |second: u64, fast: &[u64], slow: &[u64]| {
-        let mut sample = at(second, vec![
-            of_server("http://a:1", server(5.0 + second as f64, 0)),
-            of_server("http://b:1", server(5.0 + second as f64, 0)),
-        ]);
+        let mut sample = at(
+            second,
+            vec![
+                of_server("http://a:1", server(5.0 + second as f64, 0)),
+                of_server("http://b:1", server(5.0 + second as f64, 0)),
+            ],
+        );
         sample.sources[0].latencies = latencies("service/shake", fast);
         sample.sources[1].latencies = latencies("service/open", slow);
         sample
