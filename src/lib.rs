@@ -9,6 +9,7 @@ pub mod gate;
 pub mod hdr;
 pub mod ledger;
 pub mod net;
+pub mod page;
 pub mod record;
 pub mod set;
 pub mod telemetry;

@@ -60,7 +60,13 @@ pub struct Line {
 impl Line {
     /// A line of the nth colour.
     pub fn new(name: impl Into<String>, nth: usize, points: Vec<(f64, f64)>) -> Line {
-        Line { name: name.into(), color: COLORS[nth % COLORS.len()], is_broad: false, many: Many::Mean, points }
+        Line {
+            name: name.into(),
+            color: COLORS[nth % COLORS.len()],
+            is_broad: false,
+            many: Many::Mean,
+            points,
+        }
     }
 
     /// The same, broad and pale.
@@ -254,7 +260,8 @@ mod tests {
             for scale in [Scale::Number, Scale::Percent, Scale::Time] {
                 let svg = chart(scale, points.clone()).svg().unwrap();
                 let xml = roxmltree::Document::parse(&svg).unwrap();
-                let texts: Vec<&str> = xml.descendants().filter_map(|node| node.text()).map(str::trim).collect();
+                let texts: Vec<&str> =
+                    xml.descendants().filter_map(|node| node.text()).map(str::trim).collect();
                 for text in ["What, per second", "one & <two>", "other", label] {
                     assert!(texts.contains(&text), "no {text:?} in {texts:?}");
                 }
@@ -265,7 +272,8 @@ mod tests {
 
     #[test]
     fn of_many_points_the_greatest_can_stay() {
-        let points: Vec<(f64, f64)> = (0..6_000).map(|at| (f64::from(at), f64::from(u8::from(at == 777)))).collect();
+        let points: Vec<(f64, f64)> =
+            (0..6_000).map(|at| (f64::from(at), f64::from(u8::from(at == 777)))).collect();
         let most = |line: &Line| line.thinned().iter().map(|point| point.1).fold(0.0, f64::max);
         let line = Line::new("x", 0, points);
         assert!(line.thinned().len() <= POINTS_MAX && most(&line) < 0.2);

@@ -60,14 +60,18 @@ impl Reading {
 }
 
 impl Source {
-    /// The machine's name or address in the URL. Sources of one machine tell the same of it.
+    /// The machine's name or address in the URL, `localhost` for all of the loopback's. Sources of one machine tell the
+    /// same of it.
     pub fn machine_name(&self) -> &str {
         let rest = self.url.split_once("://").map_or(self.url.as_str(), |(_, rest)| rest);
         let place = rest.split('/').next().unwrap_or(rest);
-        match place.rsplit_once(':') {
+        let name = match place.rsplit_once(':') {
             Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
             _ => place,
-        }
+        };
+        let bare = name.trim_start_matches('[').trim_end_matches(']');
+        let is_loopback = bare.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback());
+        if is_loopback { "localhost" } else { name }
     }
 }
 
@@ -108,8 +112,10 @@ mod tests {
             let reading = Reading::Client(Box::default());
             Source { url: url.into(), reading, latencies: Latencies::default() }.machine_name().to_owned()
         };
-        assert_eq!(name("http://127.0.0.1:7101"), "127.0.0.1");
-        assert_eq!(name("http://[::1]:7101/"), "[::1]");
+        assert_eq!(name("http://127.0.0.1:7101"), "localhost");
+        assert_eq!(name("http://localhost:7101"), "localhost");
+        assert_eq!(name("http://[::1]:7101/"), "localhost");
+        assert_eq!(name("http://[2001:db8::1]:7101/"), "[2001:db8::1]");
         assert_eq!(name("http://server/x"), "server");
     }
 
