@@ -27,6 +27,8 @@ pub struct Pair {
     pub known: Vec<(&'static str, f64)>,
     /// What may be the cause of a difference that is left.
     pub cause: &'static str,
+    /// Whether the first one sent what the other one got: what is missing was lost. Else both counted in one place.
+    pub is_way: bool,
 }
 
 impl Pair {
@@ -45,7 +47,7 @@ impl Pair {
 
     /// A sentence.
     pub fn words(&self) -> String {
-        let Pair { what, first, then, known, cause } = self;
+        let Pair { what, first, then, known, cause, .. } = self;
         let counts = format!("{what}: {} {}, {} {}", first.0, whole(first.1), then.0, whole(then.1));
         let known: Vec<String> = known
             .iter()
@@ -63,13 +65,12 @@ impl Pair {
         }
         let unknown = self.unknown();
         let share = 100.0 * unknown.abs() / first.1.max(then.1).max(1.0);
-        let how = if unknown > 0.0 { "missing" } else { "more than" };
-        match unknown > 0.0 {
-            true => format!(
-                "{counts}{taken}: {} ({share:.2}%) are {how}, unknown where: {cause}.",
-                whole(unknown)
-            ),
-            false => format!("{counts}: {} ({share:.2}%) {how} there should be: {cause}.", whole(-unknown)),
+        let unknown = format!("{} ({share:.2}%)", whole(unknown.abs()));
+        match (self.is_way, self.unknown() > 0.0) {
+            (true, true) => format!("{counts}{taken}: {unknown} are missing, unknown where: {cause}."),
+            (true, false) => format!("{counts}: {unknown} more came than were sent: {cause}."),
+            (false, true) => format!("{counts}{taken}: the first has {unknown} more: {cause}."),
+            (false, false) => format!("{counts}: the first has {unknown} fewer: {cause}."),
         }
     }
 }
@@ -151,7 +152,8 @@ pub fn sides(series: &Series, interfaces: &[String], is_xdp: bool) -> Sides {
     ];
     let mut pairs = Vec::new();
     if any_client && any_server {
-        pairs.extend(between_client_and_server(series));
+        let sent = between_client_and_server(series);
+        pairs.extend(sent.map(|pair| Pair { is_way: true, ..pair }));
     }
     if any_server && !is_xdp && place != Clients::Both {
         pairs.extend(with_the_kernel(total, place));
@@ -170,12 +172,19 @@ fn pair(
     known: Vec<(&'static str, f64)>,
     cause: &'static str,
 ) -> Pair {
-    Pair { what, first: (first.0.into(), first.1), then: (then.0.into(), then.1), known, cause }
+    Pair {
+        what,
+        first: (first.0.into(), first.1),
+        then: (then.0.into(), then.1),
+        known,
+        cause,
+        is_way: false,
+    }
 }
 
 const ON_THE_WAY: &str = "lost on the way where nobody counts, or under way when it was asked";
 
-fn between_client_and_server(series: &Series) -> Vec<Pair> {
+fn between_client_and_server(series: &Series) -> [Pair; 5] {
     let total = series.totals();
     let shed = series.drops().get("shed_in_kernel").copied().unwrap_or(0) as f64;
     let frames_each = total[Count::FramesSent] / total[Count::DatagramsSent].max(1.0);
@@ -188,7 +197,7 @@ fn between_client_and_server(series: &Series) -> Vec<Pair> {
         ]
     };
     let repeated = total[Count::Repeated];
-    vec![
+    [
         pair(
             "datagrams to the server",
             ("the clients sent", total[Count::DatagramsSent]),
@@ -327,7 +336,9 @@ mod tests {
     use super::*;
 
     fn of(first: f64, then: f64, known: f64) -> Pair {
-        pair("datagrams", ("sent", first), ("got", then), vec![("at a socket", known)], "who knows")
+        let pair =
+            pair("datagrams", ("sent", first), ("got", then), vec![("at a socket", known)], "who knows");
+        Pair { is_way: true, ..pair }
     }
 
     /// Expect: what was counted as lost explains a difference, what was not does not.
@@ -340,6 +351,6 @@ mod tests {
         let words = of(100_000.0, 98_000.0, 1_500.0).words();
         let expected = "datagrams: sent 100,000, got 98,000, of which are lost: 1,500 at a socket: 500 (0.50%) are missing, unknown where: who knows.";
         assert_eq!(words, expected);
-        assert!(of(100.0, 200.0, 0.0).words().contains("100 (50.00%) more than there should be"));
+        assert!(of(100.0, 200.0, 0.0).words().contains("100 (50.00%) more came than were sent"));
     }
 }

@@ -17,6 +17,7 @@ use hdrhistogram::Histogram;
 use redpkt::cli::Failure;
 use redpkt::hdr::text;
 use redpkt::hdr::unit::Unit;
+use redpkt::page::spectrum;
 use source::{Source, Wanted, merged};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
