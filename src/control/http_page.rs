@@ -110,3 +110,74 @@ impl Shared {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::http::{HttpSettings, router};
+    use super::super::tests::settings;
+    use super::super::{Server, Settings};
+    use axum::body::{Body, to_bytes};
+    use axum::http::Request;
+    use hyper::service::Service as _;
+    use hyper_util::service::TowerToHyperService;
+
+    const TOKEN: &str = "correct horse battery staple";
+
+    /// The status, the policy and the text of an answer.
+    fn get(server: &Server, target: &str, fields: &[(&str, &str)]) -> (u16, String, String) {
+        let mut request = Request::get(target).header("host", "127.0.0.1:7101");
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        let service = TowerToHyperService::new(router(std::sync::Arc::clone(server.shared())));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let answer = service.call(request.body(Body::empty()).unwrap()).await.unwrap();
+            let policy = answer.headers().get("content-security-policy");
+            let policy = policy.map_or_else(String::new, |policy| policy.to_str().unwrap().to_owned());
+            let status = answer.status().as_u16();
+            let bytes = to_bytes(answer.into_body(), 10 << 20).await.unwrap();
+            (status, policy, String::from_utf8(bytes.to_vec()).unwrap())
+        })
+    }
+
+    fn with_http(dir: &std::path::Path, token: Option<&str>) -> Settings {
+        let http = HttpSettings { addr: "127.0.0.1:0".parse().unwrap(), token: token.map(str::to_owned) };
+        Settings { http: Some(http), mint: None, ..settings(dir, 1) }
+    }
+
+    /// Expect: the page with a policy and a new nonce each time; a body with figures, the same one within a second.
+    #[test]
+    fn the_page_is_served() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut server = Server::start(with_http(dir.path(), None)).unwrap();
+        let (status, policy, shell) = get(&server, "/", &[]);
+        assert_eq!(status, 200);
+        let (_, nonce) = policy.split_once("'nonce-").unwrap();
+        assert!(shell.contains(&format!("nonce=\"{}\"", nonce.split('\'').next().unwrap())));
+        assert_ne!(policy, get(&server, "/", &[]).1);
+        server.sample();
+        server.sample();
+        let (status, _, body) = get(&server, "/page", &[]);
+        assert!(
+            status == 200 && body.contains("QPS") && body.contains("8 SETs with 0 to 0 sessions"),
+            "{body}"
+        );
+        assert_eq!(get(&server, "/page", &[]).2, body);
+        assert_eq!(get(&server, "/page", &[("origin", "http://evil.example")]).0, 403);
+        server.stop();
+    }
+
+    /// Expect: without the token the page that asks for it, and no figures; a foreign page gets neither.
+    #[test]
+    fn figures_ask_for_the_token_and_the_page_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let server = Server::start(with_http(dir.path(), Some(TOKEN))).unwrap();
+        assert_eq!(get(&server, "/", &[]).0, 200);
+        assert_eq!(get(&server, "/page", &[]).0, 401);
+        assert_eq!(get(&server, "/stats.json", &[]).0, 401);
+        assert_eq!(get(&server, "/page", &[("authorization", &format!("Bearer {TOKEN}"))]).0, 200);
+        assert_eq!(get(&server, "/", &[("sec-fetch-site", "cross-site")]).0, 403);
+        server.stop();
+    }
+}

@@ -23,6 +23,8 @@ mod report;
 mod shell;
 pub mod sides;
 pub mod spectrum;
+#[cfg(test)]
+mod tests;
 pub mod words;
 
 pub use chart::{Chart, Line, Many, Scale};

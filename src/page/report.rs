@@ -12,10 +12,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 /// The report as HTML, and what it says in words.
 pub fn report(recorded: &Recorded) -> (String, Vec<String>) {
-    let interfaces = recorded.seconds.iter().rev().find(|second| !second.interfaces.is_empty());
-    let interfaces = interfaces.map_or_else(Vec::new, |second| second.interfaces.clone());
-    let is_xdp = recorded.seconds.iter().any(|second| second.is_xdp);
-    let sides = sides(&recorded.series, &interfaces, is_xdp);
+    let sides = sides(&recorded.series, &recorded.seconds);
     let mut words: Vec<String> = recorded.missing.iter().cloned().collect();
     words.extend(sides.pairs.iter().map(super::sides::Pair::words));
     words.extend(sides.notes.iter().cloned());
@@ -167,7 +164,7 @@ fn settings(out: &mut String, title: &str, value: &Value) {
         |value: &Value| !matches!(value, Value::Object(_) | Value::Array(_)) || value.to_string().len() < 90;
     match value {
         Value::Object(fields) if !fields.is_empty() && fields.values().all(is_flat) => {
-            out.push_str("<table>\n");
+            out.push_str("<table class=\"words\">\n");
             for (name, value) in fields {
                 let _ = writeln!(out, "<tr><td>{}</td><td>{}</td></tr>", html(name), html(&text(value)));
             }

@@ -2,11 +2,11 @@
 //! they do not.
 //!
 //! Two counts agree if they differ by no more than 1/1000 once what is known has been taken off: losses that somebody
-//! counted, and who else is counted by the kernel. What is left is lost where nobody counts, or was under way when it
-//! was asked.
+//! counted, and who else is counted by the kernel; or by no more than passed between two publications of counts, since
+//! nobody is asked in the same moment. What is left is lost where nobody counts.
 
 use super::words::grouped;
-use crate::record::{Count, Counts, Reading, Series};
+use crate::record::{Count, Counts, Reading, Second, Series};
 
 /// Counts that differ by less of the greater one agree.
 const AGREE: f64 = 0.001;
@@ -29,6 +29,8 @@ pub struct Pair {
     pub cause: &'static str,
     /// Whether the first one sent what the other one got: what is missing was lost. Else both counted in one place.
     pub is_way: bool,
+    /// How many may have passed between two publications of counts, at the beginning and at the end.
+    pub meanwhile: f64,
 }
 
 impl Pair {
@@ -40,9 +42,14 @@ impl Pair {
         difference - known.min(difference.max(0.0))
     }
 
-    /// Whether they agree.
-    pub fn agrees(&self) -> bool {
+    /// Whether they agree within 0.1%.
+    pub fn is_exact(&self) -> bool {
         self.unknown().abs() <= (AGREE * self.first.1.max(self.then.1)).max(FEW)
+    }
+
+    /// Whether they agree, also if only as far as counts can that are not taken in one moment.
+    pub fn agrees(&self) -> bool {
+        self.is_exact() || self.unknown().abs() <= self.meanwhile
     }
 
     /// A sentence.
@@ -60,8 +67,14 @@ impl Pair {
         } else {
             format!(", of which are lost: {}", known.join(", "))
         };
-        if self.agrees() {
+        if self.is_exact() {
             return format!("{counts}{taken}: they agree within 0.1%.");
+        }
+        if self.agrees() {
+            return format!(
+                "{counts}{taken}: they agree to {}, fewer than passed between two publications of counts.",
+                whole(self.unknown().abs())
+            );
         }
         let unknown = self.unknown();
         let share = 100.0 * unknown.abs() / first.1.max(then.1).max(1.0);
@@ -117,7 +130,10 @@ enum Clients {
 }
 
 /// Looks at a run from all sides.
-pub fn sides(series: &Series, interfaces: &[String], is_xdp: bool) -> Sides {
+pub fn sides(series: &Series, seconds: &[Second]) -> Sides {
+    let interfaces = seconds.iter().rev().find(|second| !second.interfaces.is_empty());
+    let interfaces = interfaces.map_or(&[][..], |second| &second.interfaces);
+    let is_xdp = seconds.iter().any(|second| second.is_xdp);
     let total = series.totals();
     let sources = series.sources();
     let names = |is: fn(&Reading) -> bool| -> Vec<&str> {
@@ -159,8 +175,10 @@ pub fn sides(series: &Series, interfaces: &[String], is_xdp: bool) -> Sides {
         pairs.extend(with_the_kernel(total, place));
     }
     if any_server && !interfaces.is_empty() && place != Clients::Both {
-        pairs.extend(with_the_interface(total, interfaces, place, is_xdp));
+        pairs.extend(with_the_interface(series, interfaces, is_xdp));
     }
+    let meanwhile = meanwhile(seconds);
+    pairs.iter_mut().for_each(|pair| pair.meanwhile = meanwhile);
     let notes = notes(place, is_xdp, any_client, any_server);
     Sides { rows, pairs, ratios: ratios(total, any_client), notes }
 }
@@ -179,6 +197,7 @@ fn pair(
         known,
         cause,
         is_way: false,
+        meanwhile: 0.0,
     }
 }
 
@@ -186,7 +205,7 @@ const ON_THE_WAY: &str = "lost on the way where nobody counts, or under way when
 
 fn between_client_and_server(series: &Series) -> [Pair; 5] {
     let total = series.totals();
-    let shed = series.drops().get("shed_in_kernel").copied().unwrap_or(0) as f64;
+    let shed = refused_in_kernel(series);
     let frames_each = total[Count::FramesSent] / total[Count::DatagramsSent].max(1.0);
     let lost = |times: f64| {
         vec![
@@ -260,21 +279,23 @@ fn with_the_kernel(total: &Counts, place: Clients) -> [Pair; 2] {
     ]
 }
 
-fn with_the_interface(total: &Counts, interfaces: &[String], place: Clients, is_xdp: bool) -> [Pair; 2] {
-    let name = interfaces.join(", ");
-    // What goes over the loopback comes in there too: both ways and both ends are in each count.
-    let loops = interfaces.iter().any(|interface| interface == "lo") && place == Clients::Here;
+fn with_the_interface(series: &Series, interfaces: &[String], is_xdp: bool) -> [Pair; 2] {
+    let (total, name) = (series.totals(), interfaces.join(", "));
     let cause = "other packets (TCP, ARP) are counted there too; offloads count several datagrams as one";
     let (first_in, first_out) = (format!("{name} received"), format!("{name} sent"));
     let kernel = if is_xdp { "the AF_XDP engine" } else { "the kernel's UDP" };
     let (got, sent) = (format!("{kernel} got"), format!("{kernel} sent"));
-    let lost = if loops || place != Clients::Here { total[Count::LostSocket] } else { 0.0 };
+    let lost = vec![
+        ("at softnet", total[Count::LostSoftnet]),
+        ("at a socket", total[Count::LostSocket]),
+        ("refused in the kernel", refused_in_kernel(series)),
+    ];
     [
         pair(
             "packets received",
             (&first_in, total[Count::InterfaceIn]),
             (&got, total[Count::UdpIn]),
-            vec![("at a socket", lost), ("at softnet", total[Count::LostSoftnet])],
+            lost,
             cause,
         ),
         pair(
@@ -285,6 +306,21 @@ fn with_the_interface(total: &Counts, interfaces: &[String], place: Clients, is_
             cause,
         ),
     ]
+}
+
+fn refused_in_kernel(series: &Series) -> f64 {
+    series.drops().get("shed_in_kernel").copied().unwrap_or(0) as f64
+}
+
+/// How often workers and clients publish their counts at the least.
+const PUBLISHED_EVERY_S: f64 = 0.25;
+
+/// How many datagrams may have passed between two publications, when the first sample was taken and when the last was.
+fn meanwhile(seconds: &[Second]) -> f64 {
+    const COUNTS: [Count; 3] = [Count::DatagramsIn, Count::DatagramsSent, Count::UdpIn];
+    let most = |second: &Second| COUNTS.iter().map(|count| second.per_s[*count]).fold(0.0, f64::max);
+    let ends = [seconds.first(), seconds.last()];
+    PUBLISHED_EVERY_S * ends.into_iter().flatten().map(most).sum::<f64>()
 }
 
 fn ratios(total: &Counts, any_client: bool) -> Vec<String> {
