@@ -34,7 +34,12 @@ fn server_counts(before: &ServerReading, now: &ServerReading, second: &mut Secon
         }
     }
     counts.set(Count::LostUs, lost);
-    if !now.io.passes_kernel() {
+    if now.io.passes_kernel() {
+        // The kernel's counters do not see these datagrams.
+        counts[Count::UdpIn] = counts[Count::DatagramsIn];
+        counts[Count::UdpOut] = counts[Count::DatagramsOut];
+        second.is_xdp = true;
+    } else {
         // What our own filter at the sockets drops is counted by the kernel as if a buffer had been full.
         let of = |server: &ServerReading| server.drops.get("shed_in_kernel").copied().unwrap_or(0);
         counts[Count::LostSocket] -= grown(of(before), of(now)) as f64;
@@ -121,37 +126,32 @@ impl<'sample> Machines<'sample> {
         Machines { chosen, past_kernel: past.map(Source::machine_name).collect() }
     }
 
-    /// Adds to what a source's process counted what its machine did, if it is the one that tells of it.
-    pub fn add(&self, counts: &mut Counts, before: &Source, now: &Source, second: &mut Second) {
-        let name = now.machine_name();
-        let is_past_kernel = self.past_kernel.contains(name);
-        if passes_kernel(now) {
-            counts[Count::UdpIn] = counts[Count::DatagramsIn];
-            counts[Count::UdpOut] = counts[Count::DatagramsOut];
-            second.is_xdp = true;
-        }
+    /// What the machine of a source counted, if this is the source that tells of it.
+    pub fn counts(&self, before: &Source, now: &Source, second: &mut Second) -> Counts {
+        let (mut counts, name) = (Counts::default(), now.machine_name());
         if self.chosen.get(name) != Some(&now.url.as_str()) {
-            return;
+            return counts;
         }
         let (machine_before, machine) = (before.reading.machine(), now.reading.machine());
         if let (Some(before), Some(now)) = (&machine_before.udp, &machine.udp) {
-            if !is_past_kernel {
-                counts[Count::UdpIn] += grown_32(before.in_datagrams, now.in_datagrams) as f64;
-                counts[Count::UdpOut] += grown_32(before.out_datagrams, now.out_datagrams) as f64;
+            if !self.past_kernel.contains(name) {
+                counts.set(Count::UdpIn, grown_32(before.in_datagrams, now.in_datagrams));
+                counts.set(Count::UdpOut, grown_32(before.out_datagrams, now.out_datagrams));
             }
-            counts[Count::LostSocket] += grown_32(before.in_errors, now.in_errors) as f64;
+            counts.set(Count::LostSocket, grown_32(before.in_errors, now.in_errors));
         }
         if let (Some(before), Some(now)) = (&machine_before.softnet, &machine.softnet) {
-            counts[Count::LostSoftnet] += grown_sum_32(before.dropped, now.dropped) as f64;
+            counts.set(Count::LostSoftnet, grown_sum_32(before.dropped, now.dropped));
         }
         for interface in machine.interfaces.iter().filter(|interface| interface.serves) {
             let same = |each: &&Interface| each.name == interface.name;
             let before = machine_before.interfaces.iter().find(same).unwrap_or(interface);
-            add_interface(counts, before, interface);
+            add_interface(&mut counts, before, interface);
             if !second.interfaces.contains(&interface.name) {
                 second.interfaces.push(interface.name.clone());
             }
         }
+        counts
     }
 }
 

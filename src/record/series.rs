@@ -5,7 +5,7 @@
 //! first that is seen of it, because what it did earlier is not part of the run.
 
 use super::differences::{Machines, add_own_interface, of_process};
-use super::{Count, Counts, Reading, Sample, Second, Source, Spread, Waits};
+use super::{Count, Counts, Reading, Sample, Second, ServerReading, Source, Spread, Waits};
 use crate::telemetry::latencies::Latencies;
 use crate::telemetry::machine::Interface;
 use std::collections::{BTreeMap, HashMap};
@@ -85,15 +85,21 @@ impl Series {
         let before = known.filter(|before| is_same_process(before, source));
         let was_there_before =
             self.sources.is_empty() || source.reading.uptime_s() > second.at_s + CLOCK_OFF_S;
-        let beginning = Source::beginning(source);
+        let beginning = Source::beginning(source, known);
         let before = before.unwrap_or(if was_there_before { source } else { &beginning });
         let gone_s = source.reading.uptime_s() - before.reading.uptime_s();
         let gone_s = if gone_s > 0.0 { gone_s } else { second.span_s };
-        let mut counts = of_process(before, source, second);
-        // A machine goes on counting while a process on it begins anew.
-        machines.add(&mut counts, known.unwrap_or(source), source, second);
+        let counts = of_process(before, source, second);
         second.counts.add(&counts, 1.0);
         second.per_s.add(&counts, 1.0 / gone_s);
+        // A machine goes on counting while a process on it begins anew.
+        let machine_s = known.map_or(0.0, |known| {
+            source.reading.wall_ms().saturating_sub(known.reading.wall_ms()) as f64 / 1e3
+        });
+        let machine_s = if machine_s > 0.0 { machine_s } else { second.span_s };
+        let counts = machines.counts(known.unwrap_or(source), source, second);
+        second.counts.add(&counts, 1.0);
+        second.per_s.add(&counts, 1.0 / machine_s);
         second.gauges.take(before, source, gone_s);
         match self.has_intervals {
             true => source.latencies.clone(),
@@ -125,10 +131,24 @@ impl Series {
 }
 
 impl Source {
-    /// The same source when its process began: nothing done. Of its machine it is not known.
-    fn beginning(source: &Source) -> Source {
+    /// The same source when its process began: nothing done, but what its ledger had kept. `known` is what was last
+    /// known of it. Of its machine it is not known.
+    fn beginning(source: &Source, known: Option<&Source>) -> Source {
         let reading = match &source.reading {
-            Reading::Server(_) => Reading::Server(Box::default()),
+            Reading::Server(now) => {
+                let known = known.and_then(|known| match &known.reading {
+                    Reading::Server(server) => Some(server),
+                    Reading::Client(_) => None,
+                });
+                // With fewer rows than before it is another ledger.
+                let kept = known.filter(|known| known.ledger.rows <= now.ledger.rows);
+                let mut beginning = ServerReading::default();
+                if let Some(kept) = kept.or_else(|| known.is_none().then_some(now)) {
+                    beginning.ledger = kept.ledger.clone();
+                    beginning.orders = kept.orders;
+                }
+                Reading::Server(Box::new(beginning))
+            }
             Reading::Client(_) => Reading::Client(Box::default()),
         };
         Source { url: source.url.clone(), reading, latencies: Latencies::default() }

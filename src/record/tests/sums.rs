@@ -27,6 +27,27 @@ fn a_restart_of_one_of_two_servers_is_no_fall() {
     assert_eq!(second.gauges.servers, 2);
 }
 
+/// Expect: after a restart on the same ledger only the new rows and packets count, on another one all of them; the
+/// machine's counts are over the whole time.
+#[test]
+fn a_ledger_outlives_its_server() {
+    let reading = |uptime_s, wall_ms, rows, in_datagrams| ServerReading {
+        wall_ms,
+        ledger: LedgerReading { rows, ..LedgerReading::default() },
+        orders: Orders { minted: rows, minted_fen: 0 },
+        machine: Machine { udp: Some(Udp { in_datagrams, ..Udp::default() }), ..Machine::default() },
+        ..server(uptime_s, 0)
+    };
+    for (rows_after, expected) in [(5_030, 30.0), (40, 40.0)] {
+        let mut series = Series::new();
+        series.push(&at(0, vec![of_server("http://a:1", reading(70.0, 1_000, 5_000, 600))]));
+        let after = reading(0.5, 5_000, rows_after, 1_000);
+        let second = series.push(&at(4, vec![of_server("http://a:1", after)])).unwrap();
+        assert_eq!((second.counts[Count::Rows], second.counts[Count::Minted]), (expected, expected));
+        assert_eq!(second.per_s[Count::UdpIn], 100.0);
+    }
+}
+
 /// Expect: a client that began within the run counts from 0; one that is found late and is older does not.
 #[test]
 fn what_a_source_did_before_the_run_is_not_part_of_it() {
