@@ -149,7 +149,10 @@ impl Chart {
             .label_style(("sans-serif", 13).into_font().color(&DARK))
             .x_labels(7)
             .y_labels(labels)
-            .x_label_formatter(&|at| format!("{} {unit}", tick((at * 100.0).round() / 100.0)))
+            .x_label_formatter(&|at| match (at * 100.0).round() / 100.0 {
+                at if at.abs() < 0.005 && self.range_s.0 < 0.0 => "now".to_owned(),
+                at => format!("{} {unit}", tick(at)),
+            })
             .y_label_formatter(&|value| self.label(*value))
             .draw()?;
         for line in &self.lines {

@@ -95,7 +95,7 @@ pub(super) fn push_plots(out: &mut String, plots: &[Plot]) {
     out.push_str("<div class=\"plots\">\n");
     for plot in plots {
         if let Some(svg) = &plot.svg {
-            let _ = write!(out, "<figure id=\"{}\">{svg}</figure>\n", plot.id);
+            let _ = writeln!(out, "<figure id=\"{}\">{svg}</figure>", plot.id);
         }
     }
     out.push_str("</div>\n");
