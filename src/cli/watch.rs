@@ -206,8 +206,19 @@ impl Watching {
         }
         let second = self.series.push(sample);
         self.tell_troubles(&troubles);
-        let Some(second) = second else { return };
-        self.tell(second, troubles);
+        match second {
+            Some(second) => self.tell(second, troubles),
+            // One sample tells nothing yet; a screen shows at least who is there.
+            None => self.draw(),
+        }
+    }
+
+    fn draw(&mut self) {
+        if let Show::Screen(both) = &mut self.show
+            && let Err(error) = both.0.draw(&both.1, &self.series)
+        {
+            self.failure = Some(Failure::machine(format!("the terminal: {error}")));
+        }
     }
 
     fn tell(&mut self, second: Second, troubles: Vec<Trouble>) {
@@ -219,13 +230,9 @@ impl Watching {
                 }
                 lines.print(line::line(&second));
             }
-            Show::Screen(both) => {
-                both.1.push(second, troubles);
-                if let Err(error) = both.0.draw(&both.1, &self.series) {
-                    self.failure = Some(Failure::machine(format!("the terminal: {error}")));
-                }
-            }
+            Show::Screen(both) => both.1.push(second, troubles),
         }
+        self.draw();
         self.shown += 1;
     }
 

@@ -117,9 +117,9 @@ impl Seen {
             self.recording.as_ref().map_or_else(String::new, |dir| format!("  recording into {dir}"));
         let uptime = series.sources().iter().map(|source| source.reading.uptime_s()).fold(0.0, f64::max);
         let text = format!(
-            "redpkt watch  {} servers, {} clients  up {}  watched {}{recording}",
-            gauges.servers,
-            gauges.clients,
+            "redpkt watch  {}, {}  up {}  watched {}{recording}",
+            counted(gauges.servers, "server"),
+            counted(gauges.clients, "client"),
             span(uptime),
             span(last.at_s)
         );
@@ -140,6 +140,10 @@ impl Seen {
             area,
         );
     }
+}
+
+fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// The figures of the last second.
@@ -242,9 +246,10 @@ fn draw_workers(frame: &mut Frame<'_>, area: Rect, last: &Second) {
 fn draw_sources(frame: &mut Frame<'_>, area: Rect, series: &Series) {
     let mut rows = Vec::new();
     for source in series.sources() {
+        let place = source.url.trim_start_matches("http://").to_owned();
         match &source.reading {
             Reading::Server(server) => {
-                rows.push([source.url.clone(), server.service.name.clone(), short(server.sessions as f64)]);
+                rows.push([place, server.service.name.clone(), short(server.sessions as f64)]);
                 for group in &server.groups {
                     let rows_now = short(group.rows as f64);
                     rows.push([
@@ -255,7 +260,7 @@ fn draw_sources(frame: &mut Frame<'_>, area: Rect, series: &Series) {
                 }
             }
             Reading::Client(client) => {
-                rows.push([source.url.clone(), client.phase.clone(), short(client.sessions as f64)]);
+                rows.push([place, client.phase.clone(), short(client.sessions as f64)]);
             }
         }
     }
@@ -305,7 +310,7 @@ mod tests {
             }
             let text = terminal.backend().to_string();
             for part in [
-                "1 servers",
+                "1 server, 0 clients",
                 "runs/x",
                 "http://b:2: is away",
                 "QPS 4,000",

@@ -133,7 +133,7 @@ impl Watcher {
                 Ok((mut source, histograms)) => {
                     match histograms {
                         Histograms::Told => {
-                            drop(self.latencies.insert(url.clone(), source.latencies.clone()))
+                            drop(self.latencies.insert(url.clone(), source.latencies.clone()));
                         }
                         Histograms::None => drop(self.without_histograms.insert(url.clone())),
                         Histograms::Unreadable(why) => {
