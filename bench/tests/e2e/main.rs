@@ -15,6 +15,7 @@ mod money;
 mod money_disk;
 mod money_http;
 mod operator;
+mod page;
 mod prefixes;
 mod reflection;
 mod relay;
