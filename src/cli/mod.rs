@@ -7,6 +7,7 @@ mod config_file;
 mod doctor;
 mod export;
 mod failure;
+mod http_settings;
 mod keys;
 mod ledger;
 mod ledger_dir;
@@ -19,6 +20,7 @@ mod serve;
 mod serve_options;
 
 pub use failure::Failure;
+pub use http_settings::http_settings;
 pub use keys::read_key_file;
 pub use parse::{At, Cores, parse_at, parse_cores, parse_fen_range};
 

@@ -52,14 +52,14 @@ impl Rate {
         shots as f64 * frames as f64 / seconds as f64
     }
 
-    pub(super) fn check(self, _frames: usize) -> Result<(), Failure> {
+    pub(super) fn check(self, least: u64) -> Result<(), Failure> {
         let (option, value) = match self {
             Rate::RequestsPerS(value) => ("--qps", value),
             Rate::DatagramsPerS(value) => ("--pps", value),
         };
-        match (1..=RATE_MAX).contains(&value) {
+        match (least..=RATE_MAX).contains(&value) {
             true => Ok(()),
-            false => Err(Failure::usage(format!("{option} {value}: 1 to {RATE_MAX} is allowed"))),
+            false => Err(Failure::usage(format!("{option} {value}: {least} to {RATE_MAX} is allowed"))),
         }
     }
 }
@@ -103,6 +103,17 @@ impl Share {
         Share { users, parts: hosts * u64::from(threads), part: host + hosts * u64::from(thread) }
     }
 
+    /// The same users seen from their host alone, with no other hosts beside it.
+    pub fn within_host(&self, hosts: u32) -> Share {
+        let hosts = u64::from(hosts);
+        let (host, thread) = (self.part % hosts, self.part / hosts);
+        Share {
+            users: Share { parts: hosts, part: host, ..*self }.count(),
+            parts: self.parts / hosts,
+            part: thread,
+        }
+    }
+
     /// How many users it has.
     pub fn count(&self) -> u64 {
         (self.users + self.parts - 1 - self.part) / self.parts
@@ -140,6 +151,21 @@ impl Turns {
             (0..share.count() as u32).map(|local| (offset(local) as u32, local)).collect();
         turns.sort_unstable();
         Turns { share, turns }
+    }
+
+    /// Users of all parts: how long a round is.
+    pub fn users(&self) -> u64 {
+        self.share.users
+    }
+
+    /// Users of this part.
+    pub fn len(&self) -> usize {
+        self.turns.len()
+    }
+
+    /// The turn of this part that is the `nth` in a round: its offset in the round, and whose it is.
+    pub fn at(&self, nth: usize) -> Option<(u32, u32)> {
+        self.turns.get(nth).copied()
     }
 }
 
@@ -327,6 +353,21 @@ mod tests {
             let mut times = vec![0u64; users as usize];
             all.iter().for_each(|(_, user)| times[*user as usize] += 1);
             prop_assert!(times.iter().max().unwrap() - times.iter().min().unwrap() <= 1);
+        }
+    }
+
+    proptest! {
+        /// Expect: a host seen alone has the same users under the same numbers.
+        #[test]
+        fn a_host_alone_has_its_users(users in 24u64..2_000, hosts in 1u32..6, threads in 1u32..4, at in 0u32..20) {
+            let (host, thread) = (1 + at % hosts, at % threads);
+            let share = Share::new(users, (host, hosts), (thread, threads));
+            let alone = share.within_host(hosts);
+            prop_assert_eq!(alone.count(), share.count());
+            for local in 0..share.count() as u32 {
+                let global = alone.global(local) * u64::from(hosts) + u64::from(host) - 1;
+                prop_assert_eq!(global, share.global(local));
+            }
         }
     }
 
