@@ -56,6 +56,9 @@ pub struct PracticeArgs {
     /// Fewer users and packets, at the same rates: about a minute
     #[arg(long)]
     quick: bool,
+    /// Packets to mint in each phase, and half as many to send [default: 40,000 and 20,000, times --scale]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    packets: Option<u64>,
     /// Phases to go through; sessions are opened in any case
     #[arg(long, value_name = "LIST", default_value = "1,2,3", value_parser = parse_phases)]
     phases: PhaseList,
@@ -99,6 +102,10 @@ pub fn run(args: &PracticeArgs) -> Result<(), Failure> {
     let hosts = args.hosts.unwrap_or(if in_star { HOSTS } else { 1 });
     let churn = if args.no_churn { 0.0 } else { args.churn };
     let plan = Plan::new(args.scale, args.quick, &args.phases, hosts, churn)?;
+    let plan = match args.packets {
+        Some(packets) => plan.with_packets(packets),
+        None => plan,
+    };
     let temporary = temporary_directory()
         .map_err(|error| Failure::machine(format!("making a temporary directory: {error}")))?;
     let directory = match &args.run_dir {

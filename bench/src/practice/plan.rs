@@ -17,7 +17,7 @@ const SHAKES_PER_S: [(u32, u64); 2] = [(2, 30_000), (3, 60_000)];
 const PACKETS_PER_S: u64 = 200;
 
 /// Packets that are minted in a phase of the article, and in a quick one: long enough for a window of 10 s.
-const MINTED: [u64; 2] = [40_000, 4_400];
+const MINTED: [u64; 2] = [40_000, 4_800];
 
 /// Packets that are sent in a phase of the article, and in a quick one.
 const SENT: [u64; 2] = [20_000, 1_000];
@@ -107,6 +107,14 @@ impl Plan {
         })
     }
 
+    /// The same with so many packets minted in each phase, and half as many sent.
+    pub fn with_packets(mut self, packets: u64) -> Plan {
+        for phase in &mut self.phases {
+            (phase.mint.total, phase.send.total) = (packets.max(1), (packets / 2).max(1));
+        }
+        self
+    }
+
     /// Packets of all phases.
     pub fn packets(&self) -> u64 {
         self.phases.iter().map(|phase| phase.mint.total + phase.send.total).sum()
@@ -156,6 +164,8 @@ mod tests {
         assert_eq!((plan.users, plan.tells_sessions, plan.phases.len()), (1_000, false, 1));
         let [three] = plan.phases[..] else { panic!("{plan:?}") };
         assert_eq!((three.qps, three.mint.per_s, three.mint.total, three.send.total), (60, 1, 40, 20));
+        let few = plan.with_packets(7).phases[0];
+        assert_eq!((few.mint.total, few.send.total, few.mint.per_s), (7, 3, 1));
         let why = Plan::new(0.001, true, &[3], 64, 0.0).map(|plan| plan.users);
         assert_eq!(why.ok(), Some(100));
     }

@@ -6,6 +6,9 @@ use serde::Serialize;
 /// How long a window is, in ms.
 const WINDOW_MS: u64 = 10_000;
 
+/// Moments come once a second: the one that is next to a window's end ends it.
+const NEAREST_MS: u64 = 500;
+
 /// How far wins may be from what was minted, as a share of it.
 const TOLERANCE: f64 = 0.02;
 
@@ -53,7 +56,7 @@ impl Windows {
             return;
         };
         let ms = now_ms.saturating_sub(from.server.wall_ms);
-        if ms < WINDOW_MS {
+        if ms + NEAREST_MS < WINDOW_MS {
             return;
         }
         let server_per_s = moment.server_per_s(from, |server| server.wins);

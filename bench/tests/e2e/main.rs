@@ -22,6 +22,7 @@ mod restart;
 mod service;
 mod sessions;
 mod sets_http;
+mod steered;
 mod stopping;
 mod workers;
 
