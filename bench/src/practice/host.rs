@@ -61,7 +61,7 @@ impl Host {
         let output = File::create(&log).map_err(cannot)?;
         let mut command = Command::new(program);
         command.args(["run", "--quiet", "--qps", "0", "--duration", "24h", "--http-listen", "127.0.0.1:0"]);
-        command.args(["--nap", NAP, "--spin", "0s", "--source-ports", SOURCE_PORTS]);
+        command.args(["--nap", NAP, "--spin", "0s", "--source-ports", SOURCE_PORTS, "--obey"]);
         command.arg("--target").arg(server.listen().to_string()).arg("--key").arg(server.key_file());
         command.args(["--users", &plan.users.to_string(), "--hosts", &format!("{number}/{}", plan.hosts)]);
         command.arg("--json").arg(&report).arg("--tally").arg(&tally);

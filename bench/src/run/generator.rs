@@ -187,6 +187,8 @@ impl Generator {
                     clock_samples: self.crowd.clock_samples.clone(),
                 });
                 if is_done {
+                    self.published_ns = 0;
+                    self.publish(now.mono_ns);
                     return true;
                 }
                 if !matches!(commands.try_recv(), Err(TryRecvError::Empty)) {
