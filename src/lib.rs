@@ -9,8 +9,11 @@ pub mod gate;
 pub mod hdr;
 pub mod ledger;
 pub mod net;
+pub mod page;
+pub mod record;
 pub mod set;
 pub mod telemetry;
+pub mod watch;
 pub mod worker;
 
 /// The commit this was built from.

@@ -15,9 +15,11 @@ mod lines;
 mod out_file;
 mod parse;
 mod reading;
+mod report;
 mod secret_file;
 mod serve;
 mod serve_options;
+mod watch;
 
 pub use failure::Failure;
 pub use http_settings::http_settings;
@@ -49,6 +51,10 @@ enum Command {
     Audit(audit::AuditArgs),
     /// Write a ledger into one SQLite file or a CSV file, to ask questions of
     Export(export::ExportArgs),
+    /// Look at servers and load clients, second by second, and record what they do
+    Watch(watch::WatchArgs),
+    /// Make one HTML file of a recorded run: plots, totals from all sides, where they agree
+    Report(report::ReportArgs),
     /// Look at what of this machine helps or hinders a server
     Doctor(doctor::DoctorArgs),
     /// Copy a ledger, also that of a running server
@@ -76,6 +82,8 @@ fn run(args: Vec<OsString>) -> Result<(), Failure> {
         Command::Ticket(args) => keys::ticket(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Export(args) => export::run(&args),
+        Command::Watch(args) => watch::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Backup(args) => ledger::backup(&args),
     }

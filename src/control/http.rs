@@ -1,7 +1,7 @@
 //! The HTTP side: figures to read, orders to give.
 
 use super::shared::Shared;
-use super::{http_orders, http_sets};
+use super::{http_orders, http_page, http_sets};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
@@ -98,8 +98,9 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/healthz", get(healthz))
         .merge(http_orders::routes())
         .merge(http_sets::routes())
+        .merge(http_page::routes())
         .fallback(|| async {
-            let there_are = "there are /stats.json, /healthz, /orders, and POST /mint, /send, /deposit, /withdraw, /mint/ID/pause|resume|stop, /send/ID/pause|resume|stop, /groups/N/rebuild, /sets/N/drain|resume|rebuild|panic here";
+            let there_are = "there are /, /stats.json, /healthz, /orders, and POST /mint, /send, /deposit, /withdraw, /mint/ID/pause|resume|stop, /send/ID/pause|resume|stop, /groups/N/rebuild, /sets/N/drain|resume|rebuild|panic here";
             refuse(StatusCode::NOT_FOUND, there_are)
         })
         .with_state(shared);
@@ -135,6 +136,10 @@ fn health(masked_sets: &[u32], failed_groups: &[u32]) -> String {
 async fn guard(State(token): State<Option<Arc<str>>>, request: Request, next: Next) -> Response {
     match admit(request.headers(), token.as_deref()) {
         Ok(()) => next.run(request).await,
+        // The page without figures asks for the token itself.
+        Err((StatusCode::UNAUTHORIZED, _)) if request.uri().path() == http_page::SHELL => {
+            next.run(request).await
+        }
         Err((status, why)) => refuse(status, why),
     }
 }

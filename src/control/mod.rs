@@ -11,6 +11,7 @@ mod conservation;
 mod desk;
 mod http;
 mod http_orders;
+mod http_page;
 mod http_sets;
 mod io;
 mod orders;

@@ -175,6 +175,7 @@ impl Server {
         self.shared.collect();
         self.shared.check_money(&workers);
         self.alarms.check_groups(&self.shared);
+        self.shared.keep_second();
         rates
     }
 

@@ -2,6 +2,7 @@
 
 use super::conservation::Checker;
 use super::desk::{Desk, Refused};
+use super::http_page::Page;
 use super::rates::Rates;
 use super::recover::Store;
 use super::server::lock;
@@ -41,6 +42,7 @@ pub struct Shared {
     rates: Mutex<Rates>,
     checker: Checker,
     plan: Mutex<Plan>,
+    page: Page,
 }
 
 impl Shared {
@@ -64,6 +66,7 @@ impl Shared {
             rates: Mutex::default(),
             plan: Mutex::new(plan),
             checker: Checker::default(),
+            page: Page::default(),
         }
     }
 
@@ -182,6 +185,10 @@ impl Shared {
 
     pub(super) fn desk(&self) -> &Mutex<Desk> {
         &self.desk
+    }
+
+    pub(super) fn page(&self) -> &Page {
+        &self.page
     }
 
     pub(super) fn store(&self) -> &Store {

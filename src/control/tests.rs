@@ -17,7 +17,7 @@ use std::future::Future;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-fn settings(dir: &Path, workers: u32) -> Settings {
+pub(super) fn settings(dir: &Path, workers: u32) -> Settings {
     Settings {
         listen: vec!["127.0.0.1:0".parse().unwrap()],
         layout: Layout { sets: 8, groups: 3, workers },

@@ -1,10 +1,10 @@
 //! The ladder as a picture: what each rung answers, and what it takes of the server's core.
 
-use crate::drawing::{Area, DARK, broken, write};
 use crate::floor::{Comparison, Spread, VariantReport};
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 use redpkt::cli::Failure;
+use redpkt::page::drawing::{Area, DARK, broken, write};
 
 /// Pixels: as wide as a README is read.
 const WIDTH: u32 = 800;

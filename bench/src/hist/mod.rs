@@ -6,10 +6,8 @@
 //! |---|---|
 //! | `source` | a file's histogram; several merged |
 //! | `figures` | the table, the ratio of two files, the JSON |
-//! | `plot` | the percentile spectrum as a picture |
 
 mod figures;
-mod plot;
 mod source;
 
 use crate::json_or_text;
@@ -19,6 +17,7 @@ use hdrhistogram::Histogram;
 use redpkt::cli::Failure;
 use redpkt::hdr::text;
 use redpkt::hdr::unit::Unit;
+use redpkt::page::spectrum;
 use source::{Source, Wanted, merged};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -69,10 +68,10 @@ pub struct HistArgs {
 pub fn run(args: &HistArgs) -> Result<(), Failure> {
     let wanted = Wanted { tag: args.tag.as_deref(), unit: args.unit };
     let lines = if args.merge { 1 } else { args.files.len() };
-    if args.svg.is_some() && lines > plot::LINES_MAX {
+    if args.svg.is_some() && lines > spectrum::LINES_MAX {
         return Err(Failure::usage(format!(
             "--svg: {lines} lines are not told apart; at most {} files, or --merge",
-            plot::LINES_MAX
+            spectrum::LINES_MAX
         )));
     }
     let sources = args.files.iter().map(|file| Source::read(file, wanted)).collect::<Result<Vec<_>, _>>()?;
@@ -96,7 +95,7 @@ fn draw(sources: &[Source], merged: Option<&Histogram<u64>>) -> Result<String, F
         Some(merged) => vec![(format!("{} files merged", sources.len()), merged)],
         None => sources.iter().map(|source| (source.name.clone(), &source.histogram)).collect(),
     };
-    plot::spectrum(&lines)
+    spectrum::spectrum(&lines).map_err(|error| Failure::machine(format!("drawing the spectrum: {error}")))
 }
 
 fn save(option: &str, file: &Path, bytes: &[u8]) -> Result<(), Failure> {
@@ -146,7 +145,7 @@ mod tests {
     /// Expect: too many lines are refused before a file is read, unless they are one.
     #[test]
     fn a_picture_has_no_more_lines_than_colours() {
-        let many = ["no.hlog"; plot::LINES_MAX + 1];
+        let many = ["no.hlog"; spectrum::LINES_MAX + 1];
         let failure = hist(&[&many[..], &["--svg", "x.svg"]].concat()).unwrap_err();
         assert!(failure.code() == 2 && failure.to_string().starts_with("--svg: 9 lines"), "{failure}");
         let failure = hist(&[&many[..], &["--merge", "--svg", "x.svg"]].concat()).unwrap_err();

@@ -6,8 +6,8 @@ use super::plot::{Column, Line, Panel, Scale, picture};
 use super::report::Report;
 use super::scenario::Scenario;
 use super::table::Part;
-use crate::drawing::COLORS;
 use redpkt::cli::Failure;
+use redpkt::page::drawing::COLORS;
 use std::path::Path;
 
 /// Draws all that a report has into a directory, which is made if it is not there.

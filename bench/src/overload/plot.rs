@@ -1,10 +1,10 @@
 //! Pictures of goodput, latency and level over time: panels below each other, one column for each thing beside the
 //! others, with one scale for each row.
 
-use crate::drawing::{Area, DARK, GRAY, Result, broken, write};
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 use redpkt::cli::Failure;
+use redpkt::page::drawing::{Area, DARK, GRAY, Result, broken, write};
 
 /// Pixels of a panel's drawing where there are several columns, and where there is one; how high it is; and pixels of
 /// what is left of it, above and below.
@@ -181,7 +181,7 @@ impl Panel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::drawing::COLORS;
+    use redpkt::page::drawing::COLORS;
 
     /// Expect: each line, name and title in the picture, and one scale for a row.
     #[test]

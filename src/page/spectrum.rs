@@ -1,11 +1,11 @@
 //! The percentile spectrum as a picture: how long the slowest tenth, hundredth, thousandth took, a line for each
 //! histogram.
 
-use crate::drawing::{COLORS, DARK, GRAY, Result, write};
+use super::drawing::{COLORS, DARK, GRAY, Result, write};
+use super::words::grouped;
 use hdrhistogram::Histogram;
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
-use redpkt::cli::Failure;
 
 /// Pixels: as wide as a README is read.
 const WIDTH: u32 = 800;
@@ -25,9 +25,9 @@ const NAME_MAX: usize = 70;
 pub const LINES_MAX: usize = COLORS.len();
 
 /// The picture, as SVG, of at most [`LINES_MAX`] histograms of ns with their names.
-pub fn spectrum(lines: &[(String, &Histogram<u64>)]) -> std::result::Result<String, Failure> {
+pub fn spectrum(lines: &[(String, &Histogram<u64>)]) -> Result<String> {
     let mut svg = String::new();
-    draw(&mut svg, lines).map_err(|error| Failure::machine(format!("drawing the spectrum: {error}")))?;
+    draw(&mut svg, lines)?;
     Ok(svg)
 }
 
@@ -39,7 +39,7 @@ fn draw(svg: &mut String, lines: &[(String, &Histogram<u64>)]) -> Result<()> {
     for (nth, ((name, histogram), color)) in lines.iter().zip(&COLORS).enumerate() {
         let middle = (HEAD + LEGEND * nth as u32 + LEGEND / 2) as i32;
         area.draw(&Rectangle::new([(12, middle - 2), (36, middle + 2)], color.filled()))?;
-        let text = format!("{}  ({} values)", end_of(name), crate::run::grouped(histogram.len()));
+        let text = format!("{}  ({} values)", end_of(name), grouped(histogram.len()));
         write(&area, &text, (44, middle), 14, &DARK, HPos::Left)?;
     }
     let curves: Vec<Vec<(f64, f64)>> = lines.iter().map(|(_, histogram)| points(histogram)).collect();
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     fn of(values_us: impl Iterator<Item = u64>) -> Histogram<u64> {
-        let mut histogram = redpkt::hdr::histogram();
+        let mut histogram = crate::hdr::histogram();
         values_us.for_each(|us| histogram.record(us * 1_000).unwrap());
         histogram
     }
