@@ -11,6 +11,7 @@
 //! | `moment` | what they have counted, as they tell it |
 //! | `drive`, `windows` | the phases; whether packets were won as fast as they were minted |
 //! | `report`, `event` | the checks, the table beside the article's; what it means for the night of 2015 |
+//! | `recording` | all figures second by second in a run's directory, and the report made of them |
 //! | `progress` | what a person sees meanwhile |
 
 mod drive;
@@ -20,6 +21,7 @@ mod host;
 mod moment;
 mod plan;
 mod progress;
+mod recording;
 mod report;
 mod windows;
 
@@ -30,8 +32,10 @@ use clap::Args;
 use field::Field;
 use plan::{Plan, parse_phases, parse_scale};
 use progress::Progress;
+use recording::Recording;
 use redpkt::cli::Failure;
 use report::Report;
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -74,7 +78,8 @@ pub struct PracticeArgs {
     /// Nobody leaves
     #[arg(long, conflicts_with = "churn")]
     no_churn: bool,
-    /// Keep ledger, tallies and reports in this directory, which must be new or empty
+    /// Keep ledger and tallies in this directory, which must be new or empty; record all figures there second by second,
+    /// and make report.html of them
     #[arg(long, value_name = "DIR")]
     run_dir: Option<PathBuf>,
     /// No progress
@@ -114,7 +119,7 @@ pub fn run(args: &PracticeArgs) -> Result<(), Failure> {
     };
     guard::install();
     let star = if in_star { Some(Arc::new(Star::new(hosts)?)) } else { None };
-    let report = practise(plan, star, directory, &mut progress)?;
+    let report = practise(plan, star, directory, args.run_dir.is_some(), &mut progress)?;
     progress.end();
     report.show(args.json.as_deref())
 }
@@ -124,6 +129,7 @@ fn practise(
     plan: Plan,
     star: Option<Arc<Star>>,
     directory: &Path,
+    records: bool,
     progress: &mut Progress,
 ) -> Result<Report, Failure> {
     let (machine, namespaces) = (Host::read(), star.is_some());
@@ -133,6 +139,8 @@ fn practise(
     for (at, url) in field.host_urls().iter().enumerate() {
         progress.say(&format!("host {:<3} {url}", at + 1));
     }
+    let sources = || field.host_urls().into_iter().chain([field.server_url.clone()]).collect();
+    let recording = records.then(|| Recording::start(sources(), directory, json!(plan))).transpose()?;
     let opened = drive::open_sessions(&mut field, &plan, progress)?;
     let mut shaken = Vec::new();
     if opened.sessions == plan.users {
@@ -141,9 +149,16 @@ fn practise(
             shaken.push(drive::shake(&mut field, phase, progress)?);
         }
     }
+    let recorded = recording.map(Recording::stop).transpose()?;
     progress.say("ending the clients and the server, auditing");
     let ended = field.end()?;
-    Ok(Report::new(plan, namespaces, machine, opened, shaken, &ended.reports, &ended.audit))
+    let report = Report::new(plan, namespaces, machine, opened, shaken, &ended.reports, &ended.audit);
+    if let Some(recorded) = recorded {
+        let verdict = json!({"ok": report.problems.is_empty(), "problems": report.problems, "audit": report.audit_verdict});
+        let path = recorded.finish(verdict)?;
+        progress.say(&format!("report: {}", path.display()));
+    }
+    Ok(report)
 }
 
 /// A directory that has nothing in it yet.
