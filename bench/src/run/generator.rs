@@ -10,6 +10,7 @@ use super::options::IdleSet;
 use super::phases::{Phase, Phases};
 use super::remote::{Figures, Remote};
 use super::schedule::{Plan, Turns};
+use super::seconds::{Seconds, since};
 use super::series::{Series, SeriesOptions};
 use super::shots::{Planned, Shots, Told};
 use super::tally::Row;
@@ -32,8 +33,6 @@ const TICK_NS: u64 = 1_000_000;
 
 /// Between two tellings of what is counted, in ns.
 const PUBLISH_NS: u64 = 50_000_000;
-
-const S_NS: u64 = 1_000_000_000;
 
 /// What a thread is told.
 pub enum Command {
@@ -69,7 +68,7 @@ pub struct Measure {
 
 impl Measure {
     /// How long all phases take.
-    fn duration_ns(&self) -> u64 {
+    pub fn duration_ns(&self) -> u64 {
         let more = self.phases.iter().map(|phase| phase.duration.as_nanos() as u64);
         self.plan.duration_ns + more.sum::<u64>()
     }
@@ -357,67 +356,8 @@ impl Generator {
     }
 }
 
-/// Cuts a run into seconds.
-struct Seconds {
-    start_ns: u64,
-    duration_ns: u64,
-    /// The second that goes on.
-    second: u64,
-    counts: Counts,
-    sockets: ClientCounters,
-}
-
-impl Seconds {
-    fn new(measure: &Measure, sockets: ClientCounters) -> Seconds {
-        let (start_ns, duration_ns) = (measure.start_ns, measure.duration_ns());
-        Seconds { start_ns, duration_ns, second: 0, counts: Counts::default(), sockets }
-    }
-
-    /// Tells about the seconds that are over.
-    fn close_until(
-        &mut self,
-        now: Now,
-        sockets: ClientCounters,
-        book: &mut Book,
-        messages: &Sender<Message>,
-    ) {
-        while self.second * S_NS < self.duration_ns
-            && now.mono_ns >= self.start_ns + ((self.second + 1) * S_NS).min(self.duration_ns)
-        {
-            let latencies = std::mem::replace(&mut book.latencies, Latencies::new());
-            let part = SecondPart {
-                second: self.second,
-                counts: book.counts.since(&self.counts),
-                sockets: since(&sockets, &self.sockets),
-                latencies,
-            };
-            let _ = messages.send(Message::Second(Box::new(part)));
-            (self.second, self.counts, self.sockets) = (self.second + 1, book.counts, sockets);
-        }
-    }
-}
-
 /// Room for the tally, so that it seldom grows during the run. Memory is taken when it is used.
 fn rows(plan: &Plan) -> usize {
     let requests = plan.rate.requests(plan.frames) * plan.duration_ns as f64 / 1e9;
     (requests as usize).clamp(1 << 12, 1 << 20)
-}
-
-/// What was counted between two readings.
-fn since(now: &ClientCounters, before: &ClientCounters) -> ClientCounters {
-    ClientCounters {
-        datagrams_sent: now.datagrams_sent - before.datagrams_sent,
-        datagrams_received: now.datagrams_received - before.datagrams_received,
-        packets_sent: now.packets_sent - before.packets_sent,
-        packets_received: now.packets_received - before.packets_received,
-        truncated: now.truncated - before.truncated,
-        refused: now.refused - before.refused,
-        overflow: now.overflow - before.overflow,
-        send_errors: now.send_errors - before.send_errors,
-        unreachable: now.unreachable - before.unreachable,
-        recv_errors: now.recv_errors - before.recv_errors,
-        send_calls: now.send_calls - before.send_calls,
-        recv_calls: now.recv_calls - before.recv_calls,
-        wait_calls: now.wait_calls - before.wait_calls,
-    }
 }

@@ -4,9 +4,9 @@
 //! | file | what |
 //! |---|---|
 //! | `args`, `options` | the command line; what it means, checked |
-//! | `schedule`, `stride`, `phases` | who shakes when, on every host alike; at rates that change |
+//! | `schedule`, `share`, `stride`, `phases` | who shakes when, on every host alike; at rates that change |
 //! | `fleet` | all threads: opening sessions (`joining`), a run, what they found out (`gather`) |
-//! | `generator` | one thread: its sockets and the turns it takes |
+//! | `generator`, `seconds` | one thread: its sockets and the turns it takes; its seconds |
 //! | `crowd` | its users: sessions, what they wait for (`wheel`), what they do next (`mix`, `habits`), what came of it (`book`, `counts`) |
 //! | `remote` | a run that is watched and steered by HTTP: its rate, its churn, its figures |
 //! | `shots`, `coming` | the next shot, planned or told; users who come late or again |
@@ -42,8 +42,10 @@ mod phases;
 mod remote;
 mod report;
 mod schedule;
+mod seconds;
 mod series;
 mod server_side;
+mod share;
 mod shots;
 mod spectrum;
 mod stride;
