@@ -7,13 +7,15 @@
 
 mod audit;
 pub(crate) mod guard;
+mod place;
 
 pub use audit::Audit;
 pub use guard::{PARENT, directory as temporary_directory, follow_parent};
 
-use crate::lab::{Lab, Side};
+use crate::lab::{Lab, Side, Star};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use place::Place;
 use procfs::WithCurrentSystemInfo;
 use procfs::process::Process;
 use redpkt::cli::Failure;
@@ -24,7 +26,7 @@ use redpkt_proto::{Direction, FRAME_BYTES, Frame, Header, Op};
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -105,10 +107,6 @@ pub struct ServerChild {
     place: Place,
 }
 
-/// Where a child is: on loopback, or on the server's side of a lab.
-#[derive(Clone, Debug)]
-struct Place(Option<Arc<Lab>>);
-
 /// Why a child does not answer.
 enum NotReady {
     /// Somebody took one of its ports before it did.
@@ -119,14 +117,19 @@ enum NotReady {
 impl ServerChild {
     /// Starts a child on loopback and waits until it answers.
     pub fn start(options: ChildOptions) -> Result<ServerChild, Failure> {
-        ServerChild::start_at(Place(None), options)
+        ServerChild::start_at(Place::Loopback, options)
     }
 
     /// Starts a child on the server's side of a lab and waits until it answers. It takes datagrams at the
     /// lab's address; its figures stay on loopback there, where [`ServerChild::stats`] reads them. Clients
     /// belong on the lab's other side.
     pub fn start_in(lab: &Arc<Lab>, options: ChildOptions) -> Result<ServerChild, Failure> {
-        ServerChild::start_at(Place(Some(Arc::clone(lab))), options)
+        ServerChild::start_at(Place::Lab(Arc::clone(lab)), options)
+    }
+
+    /// The same in the middle of a star.
+    pub fn start_in_star(star: &Arc<Star>, options: ChildOptions) -> Result<ServerChild, Failure> {
+        ServerChild::start_at(Place::Star(Arc::clone(star)), options)
     }
 
     fn start_at(place: Place, options: ChildOptions) -> Result<ServerChild, Failure> {
@@ -300,28 +303,6 @@ impl ServerChild {
         let last = &lines[lines.len().saturating_sub(LINES_SHOWN)..];
         let last = if last.is_empty() { "nothing".to_owned() } else { format!("\n  {}", last.join("\n  ")) };
         Failure::machine(format!("{}: {what}; it printed: {last}", self.options.command.name()))
-    }
-}
-
-impl Place {
-    /// Runs `body` where the child is, or where its clients are: the same on loopback.
-    fn at<T>(&self, side: Side, body: impl FnOnce() -> T) -> Result<T, Failure> {
-        match &self.0 {
-            None => Ok(body()),
-            Some(lab) => lab.inside(side, body),
-        }
-    }
-
-    /// An address that was free for UDP a moment ago, and one on loopback for TCP.
-    fn free_ports(&self) -> Result<(SocketAddr, SocketAddr), Failure> {
-        let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let ip = self.0.as_ref().map_or(loopback, |lab| lab.address(Side::Server));
-        let udp = || UdpSocket::bind((ip, 0)).and_then(|socket| socket.local_addr());
-        let tcp = || TcpListener::bind((loopback, 0)).and_then(|socket| socket.local_addr());
-        let refused = |ip, error| Failure::machine(format!("finding a free port on {ip}: {error}"));
-        let listen = self.at(Side::Server, udp)?.map_err(|error| refused(ip, error))?;
-        let http = self.at(Side::Server, tcp)?.map_err(|error| refused(loopback, error))?;
-        Ok((listen, http))
     }
 }
 

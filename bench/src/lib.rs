@@ -21,6 +21,8 @@ pub mod knee;
 pub mod lab;
 pub mod opens;
 pub mod overload;
+pub mod practice;
+pub mod rate;
 pub mod relay;
 pub mod run;
 
@@ -44,6 +46,8 @@ enum Command {
     Overload(overload::OverloadArgs),
     /// Open sessions at a server and shake at a rate
     Run(Box<run::RunArgs>),
+    /// Set the rate of load clients that run
+    Rate(rate::RateArgs),
     /// Server and load in one command, about 20 seconds, on free loopback ports
     Demo(demo::DemoArgs),
     /// The highest rate at which the server answers in time
@@ -56,6 +60,8 @@ enum Command {
     Flood(flood::FloodArgs),
     /// The highest rate of durable opens
     Opens(opens::OpensArgs),
+    /// The article's practice: a million sessions, then shakes, minted and sent packets, and the audit
+    Practice(practice::PracticeArgs),
     /// A server that is killed again and again, and both sides' money afterwards
     Crash(crash::CrashArgs),
     /// One packet, grabbed by very many users within a second
@@ -87,6 +93,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let done = |()| ExitCode::SUCCESS;
     let result = match Cli::parse_from(args).command {
         Command::Run(args) => run::run(*args).map(done),
+        Command::Rate(args) => rate::run(&args).map(done),
         Command::Demo(args) => demo::run(&args).map(done),
         Command::Knee(args) => knee::run(&args).map(done),
         Command::Floor(args) => floor::run(&args).map(done),
@@ -94,6 +101,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Flood(args) => flood::run(&args).map(done),
         Command::Overload(args) => overload::run(&args).map(done),
         Command::Opens(args) => opens::run(&args).map(done),
+        Command::Practice(args) => practice::run(&args).map(done),
         Command::Crash(args) => crash::run(&args).map(done),
         Command::Hot(args) => hot::run(&args).map(done),
         Command::Hist(args) => hist::run(&args).map(done),

@@ -7,6 +7,7 @@ mod config_file;
 mod doctor;
 mod export;
 mod failure;
+mod http_settings;
 mod keys;
 mod ledger;
 mod ledger_dir;
@@ -21,6 +22,7 @@ mod serve_options;
 mod watch;
 
 pub use failure::Failure;
+pub use http_settings::http_settings;
 pub use keys::read_key_file;
 pub use parse::{At, Cores, parse_at, parse_cores, parse_fen_range};
 

@@ -4,7 +4,7 @@ use super::keys::read_key_file;
 use super::parse::{
     At, Cores, parse_at, parse_backend, parse_batch, parse_cores, parse_fen_range, parse_seconds,
 };
-use super::{Failure, secret_file};
+use super::{Failure, http_settings};
 use crate::control::{
     FEN_IN_ALL_MAX, HttpSettings, Io, OrderError, Settings, Totals, check_order, read_table,
 };
@@ -379,25 +379,7 @@ impl ServeArgs {
             .http
             .parse()
             .map_err(|_| Failure::usage(format!("--http {}: expected ADDRESS:PORT or none", self.http)))?;
-        let token = match &self.http_token {
-            None if addr.ip().is_loopback() => None,
-            None => {
-                return Err(Failure::usage(format!(
-                    "--http {addr}: others can reach this address; name a file with a secret by --http-token FILE"
-                )));
-            }
-            Some(file) => {
-                let token = secret_file::read(file, "--http-token", "")?.trim().to_owned();
-                if token.len() < 16 {
-                    return Err(Failure::usage(format!(
-                        "--http-token {}: at least 16 characters",
-                        file.display()
-                    )));
-                }
-                Some(token)
-            }
-        };
-        Ok(Some(HttpSettings { addr, token }))
+        http_settings(addr, self.http_token.as_deref(), "--http").map(Some)
     }
 }
 

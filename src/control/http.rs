@@ -58,7 +58,8 @@ pub async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     serve_router(listener, router(shared)).await;
 }
 
-async fn serve_router(listener: TcpListener, router: Router) {
+/// The same for other routes, such as a load client's; wrap them in [`guarded`].
+pub async fn serve_router(listener: TcpListener, router: Router) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let place = Arc::clone(&places).acquire_owned().await.expect("never closed");
@@ -91,7 +92,8 @@ async fn connection(stream: TcpStream, router: Router) -> Result<(), hyper::Erro
 
 /// Everything that is served.
 pub fn router(shared: Arc<Shared>) -> Router {
-    Router::new()
+    let token = shared.http_token().map(Arc::from);
+    let routes = Router::new()
         .route("/stats.json", get(stats))
         .route("/histograms.json", get(histograms))
         .route("/metrics", get(metrics))
@@ -103,9 +105,13 @@ pub fn router(shared: Arc<Shared>) -> Router {
             let there_are = "there are /, /stats.json, /histograms.json, /metrics, /healthz, /orders, and POST /mint, /send, /deposit, /withdraw, /mint/ID/pause|resume|stop, /send/ID/pause|resume|stop, /groups/N/rebuild, /sets/N/drain|resume|rebuild|panic here";
             refuse(StatusCode::NOT_FOUND, there_are)
         })
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
-        .layer(middleware::from_fn_with_state(Arc::clone(&shared), guard))
-        .with_state(shared)
+        .with_state(shared);
+    guarded(routes, token)
+}
+
+/// Routes behind the guard: foreign pages, wrong tokens and large bodies do not come through.
+pub fn guarded(routes: Router, token: Option<Arc<str>>) -> Router {
+    routes.layer(DefaultBodyLimit::max(BODY_BYTES_MAX)).layer(middleware::from_fn_with_state(token, guard))
 }
 
 async fn stats(State(shared): State<Arc<Shared>>) -> Response {
@@ -138,8 +144,8 @@ fn health(masked_sets: &[u32], failed_groups: &[u32]) -> String {
 
 /// Refuses what a web page elsewhere could make a browser send, who does not know the token, and what is too
 /// large.
-async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    match admit(request.headers(), shared.http_token()) {
+async fn guard(State(token): State<Option<Arc<str>>>, request: Request, next: Next) -> Response {
+    match admit(request.headers(), token.as_deref()) {
         Ok(()) => next.run(request).await,
         // The page without figures asks for the token itself.
         Err((StatusCode::UNAUTHORIZED, _)) if request.uri().path() == http_page::SHELL => {

@@ -32,7 +32,9 @@ mod tests;
 pub use check_order::{OrderError, check_order};
 pub use conservation::Conservation;
 pub use desk::Refused;
-pub use http::{HttpSettings, serve as http_serve};
+pub use http::{
+    HttpSettings, guarded as http_guarded, serve as http_serve, serve_router as http_serve_router,
+};
 pub use io::Io;
 pub use rates::Rates;
 pub use rebuild::{RebuildError, Rebuilt};

@@ -9,12 +9,16 @@
 //! A veth pair shows that an engine is right and what it costs beside another one, not what a network card does.
 
 mod command;
+mod door;
 mod keeper;
 mod namespace;
+mod star;
 mod wire;
 
 pub use command::{LabArgs, run};
+pub use door::Door;
 pub use keeper::keep;
+pub use star::{End, HOSTS_MAX, Star};
 pub use wire::PEERS;
 
 use namespace::Namespace;
@@ -101,11 +105,7 @@ impl Lab {
     /// opened and started in there stays in there; children live at most as long as the calling thread, as
     /// everywhere.
     pub fn inside<T>(&self, side: Side, body: impl FnOnce() -> T) -> Result<T, Failure> {
-        let outside = Namespace::of_this_thread()
-            .map_err(|error| Failure::machine(format!("opening this thread's network namespace: {error}")))?;
-        let _back = Back(outside);
-        self.enter(side)?;
-        Ok(body())
+        inside(self.namespace(side), body)
     }
 
     /// A side's IPv4 address.
@@ -143,6 +143,17 @@ impl Side {
             Side::Client => "client",
         }
     }
+}
+
+/// Runs `body` with the calling thread in a namespace, and moves it back, also when `body` panics.
+fn inside<T>(namespace: &Namespace, body: impl FnOnce() -> T) -> Result<T, Failure> {
+    let outside = Namespace::of_this_thread()
+        .map_err(|error| Failure::machine(format!("opening this thread's network namespace: {error}")))?;
+    let _back = Back(outside);
+    namespace
+        .enter()
+        .map_err(|error| Failure::machine(format!("entering a network namespace of the lab: {error}")))?;
+    Ok(body())
 }
 
 /// Where a thread came from, and goes back to.

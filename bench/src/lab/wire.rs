@@ -101,6 +101,39 @@ pub(super) fn set_up(side: Side) -> Result<(), String> {
     Ok(())
 }
 
+/// The address of a star's client host.
+pub(super) const fn host_address(host: usize) -> Ipv4Addr {
+    Ipv4Addr::new(10, 78, host as u8, 2)
+}
+
+/// The address of the server's end of a star's wire.
+const fn host_gateway(host: usize) -> Ipv4Addr {
+    Ipv4Addr::new(10, 78, host as u8, 1)
+}
+
+/// From within the server's namespace of a star: gives it the address that all hosts know, and makes a pair for each,
+/// whose other end begins in the namespace at its path.
+pub(super) fn join_hosts(server: Ipv4Addr, hosts: &[String]) -> Result<(), String> {
+    let mut batch = format!("link set lo up\naddr add {server}/32 dev lo\n");
+    for (host, path) in hosts.iter().enumerate() {
+        let (own, other) = (format!("redpkt-s{}", host + 1), Side::Client.interface());
+        let _ = writeln!(batch, "link add name {own} type veth peer name {other} netns {path}");
+        let _ = writeln!(batch, "link set {own} addrgenmode none\nlink set {own} up");
+        let _ = writeln!(batch, "addr add {}/30 dev {own}", host_gateway(host));
+    }
+    ip(&batch)
+}
+
+/// From within a host's namespace of a star: gives it its address and the way to the server.
+pub(super) fn set_up_host(server: Ipv4Addr, host: usize) -> Result<(), String> {
+    let (own, interface) = (host_address(host), Side::Client.interface());
+    let gateway = host_gateway(host);
+    ip(&format!(
+        "link set lo up\nlink set {interface} addrgenmode none\nlink set {interface} up\n\
+         addr add {own}/30 dev {interface}\nroute add {server}/32 via {gateway} src {own}\n"
+    ))
+}
+
 /// Whether the kernel speaks IPv6.
 pub(super) fn speaks_ipv6() -> bool {
     Path::new("/proc/net/if_inet6").exists()

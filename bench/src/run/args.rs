@@ -4,11 +4,13 @@ use super::habits::SendHabit;
 use super::mix::Mix;
 use super::options::{RunOptions, SOURCE_PORTS};
 use super::output::Outputs;
+use super::remote::parse_per_s;
 use super::schedule::{Arrivals, Rate};
 use super::xdp::XdpArgs;
 use crate::relay::ImpairmentArgs;
 use clap::Args;
-use redpkt::cli::{Cores, Failure, parse_cores, parse_fen_range, read_key_file};
+use redpkt::cli::{Cores, Failure, http_settings, parse_cores, parse_fen_range, read_key_file};
+use redpkt::control::HttpSettings;
 use redpkt_proto::SEND_FEN_MAX;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,6 +22,7 @@ use std::time::Duration;
   redpkt-bench run --target 127.0.0.1:7100 --key redpkt.key --users 100000 --qps 30000
   redpkt-bench run --target 10.0.0.1:7100 --key redpkt.key --users 1000000 --qps 60000 --duration 60s --hosts 1/2 --align 60s
   redpkt-bench run --target 127.0.0.1:7100 --key redpkt.key --users 1000 --qps 2000 --loss 20% --json report.json
+  redpkt-bench run --target 127.0.0.1:7100 --key redpkt.key --users 100000 --qps 0 --duration 1h --http-listen 127.0.0.1:7110
   redpkt-bench run --target 10.0.0.1:7100 --key redpkt.key --users 1000000 --qps 500000 --io xdp --iface eth1 --source-net 10.128.0.0/9
   redpkt-bench run --target 127.0.0.1:7100 --key redpkt.key --users 10000 --qps 5000 --http http://127.0.0.1:7101 \\
       --deposit 10000 --mix shake=90,send=5,balance=3,history=2,grab=50%,share=10% --tally clients.jsonl
@@ -33,6 +36,11 @@ have opened is opened once more, which must tell the same amount.
 Packets of the house (--order) beside shakes: exits with 1 unless all are found and opened to the last fen.
   redpkt-bench run --target 127.0.0.1:7100 --key redpkt.key --http http://127.0.0.1:7101 --users 100000 \\
       --qps 60000 --duration 105s --order 'rate=200&total=20000&recipients=3&shares=3&fen=3..300'
+
+A run that is watched and steered (--http-listen): GET /stats.json and /histograms.json tell what this host does,
+POST /qps?target=N sets its own rate from now on (0 is a pause; with --qps 0 it joins and waits for a rate; see also
+redpkt-bench rate), POST /churn?share=0.1%25 has that share of its users leave and come again each second, and
+POST /stop ends it in order.
 
 Several hosts (--hosts I/N) share the users of one rate without talking: their clocks must be right, and
 --align as long as their joins differ. Exit codes: 0 done, 1 the check failed, 2 an option is wrong,
@@ -124,6 +132,24 @@ pub struct RunArgs {
     /// Begin at a whole multiple of this on the server's clock
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = humantime::parse_duration)]
     align: Duration,
+    /// Serve the run's figures, and be told its rate, at this address; port 0 takes a free one, which is said
+    #[arg(long, value_name = "ADDR")]
+    http_listen: Option<SocketAddr>,
+    /// File with the token that requests to --http-listen must show; needed on an address other than loopback
+    #[arg(long, value_name = "FILE", requires = "http_listen")]
+    http_token: Option<PathBuf>,
+    /// This share of the users leaves in each second, once they wait for nothing, and joins anew
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = parse_per_s)]
+    churn: f64,
+    /// This share of the users joins only when the run goes on
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = parse_share)]
+    late: f64,
+    /// How long it takes until all of --late are there
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    late_over: Duration,
+    /// Sleep so long between two turns, and handle together what was due and what came: spares CPU, costs latency
+    #[arg(long, value_name = "TIME", default_value = "0s", value_parser = humantime::parse_duration)]
+    nap: Duration,
     /// The server's HTTP side, whose counters are then compared, such as http://127.0.0.1:7101
     #[arg(long, value_name = "URL")]
     http: Option<String>,
@@ -185,6 +211,11 @@ impl RunArgs {
             align: self.align,
             http: self.http.clone(),
             tally_misses: self.tally_misses,
+            nap: self.nap,
+            churn_per_s: self.churn,
+            late: self.late,
+            late_over: self.late_over,
+            http_listen: self.http_listen()?,
             latency_log: self.hlog.is_some() || self.run_dir.is_some(),
             wire: Some(self.wire.options(self.seed)).filter(|wire| !wire.is_nothing()),
             ..RunOptions::new(self.target, keys, self.users, rate, self.duration)
@@ -194,6 +225,11 @@ impl RunArgs {
         }
         options.check()?;
         Ok(options)
+    }
+
+    fn http_listen(&self) -> Result<Option<HttpSettings>, Failure> {
+        let settings = |addr| http_settings(addr, self.http_token.as_deref(), "--http-listen");
+        self.http_listen.map(settings).transpose()
     }
 
     fn send_habit(&self) -> Result<SendHabit, Failure> {

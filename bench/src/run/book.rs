@@ -42,13 +42,42 @@ pub struct Invitation {
     pub total_fen: u64,
 }
 
+/// What answers took, in ns.
+#[derive(Clone, Debug)]
+pub struct Latencies {
+    /// Of shakes, from the time they were due.
+    pub due: Histogram<u64>,
+    /// Of shakes, from their first transmission.
+    pub raw: Histogram<u64>,
+    /// Of opens, from their first transmission: they are due when they are made.
+    pub open: Histogram<u64>,
+}
+
+impl Latencies {
+    /// None yet.
+    pub fn new() -> Latencies {
+        Latencies { due: histogram(), raw: histogram(), open: histogram() }
+    }
+
+    /// Adds others.
+    pub fn add(&mut self, other: &Latencies) {
+        let pairs = [(&mut self.due, &other.due), (&mut self.raw, &other.raw), (&mut self.open, &other.open)];
+        for (ours, theirs) in pairs {
+            ours.add(theirs).expect("all histograms are alike");
+        }
+    }
+
+    /// By the names that others know them by.
+    pub fn named(&self) -> [(&'static str, &Histogram<u64>); 3] {
+        [("latency/shake", &self.due), ("latency_raw/shake", &self.raw), ("latency/open", &self.open)]
+    }
+}
+
 /// A thread's book. One run is one book.
 pub struct Book {
     pub counts: Counts,
-    /// From the due time, of the second that goes on.
-    pub latency: Histogram<u64>,
-    pub latency_raw: Histogram<u64>,
-    pub latency_open: Histogram<u64>,
+    /// Of the second that goes on.
+    pub latencies: Latencies,
     /// How late shots went out.
     pub late: Histogram<u64>,
     pub rows: Vec<Row>,
@@ -63,9 +92,7 @@ impl Book {
     pub fn new(rows: usize, keeps_misses: bool) -> Book {
         Book {
             counts: Counts::default(),
-            latency: histogram(),
-            latency_raw: histogram(),
-            latency_open: histogram(),
+            latencies: Latencies::new(),
             late: histogram(),
             rows: Vec::with_capacity(rows),
             invitations: Vec::new(),
@@ -142,8 +169,8 @@ impl Book {
         }
         let due_ns = ended.due_ns.unwrap_or(ended.sent_first_ns);
         let latency_ns = ended.now_ns.saturating_sub(due_ns);
-        self.latency.saturating_record(latency_ns);
-        self.latency_raw.saturating_record(ended.now_ns.saturating_sub(ended.sent_first_ns));
+        self.latencies.due.saturating_record(latency_ns);
+        self.latencies.raw.saturating_record(ended.now_ns.saturating_sub(ended.sent_first_ns));
         self.counts.first_try_in_time += u64::from(ended.transmissions == 1 && latency_ns <= IN_TIME_NS);
         if reply.status == Status::Ok || self.keeps_misses {
             self.keep(ended, reply.packet, 0, Some(reply.status));
@@ -173,7 +200,7 @@ impl Book {
             _ => open.other += 1,
         }
         if !matches!(status, Status::Busy | Status::NotDone) {
-            self.latency_open.saturating_record(ended.now_ns.saturating_sub(ended.sent_first_ns));
+            self.latencies.open.saturating_record(ended.now_ns.saturating_sub(ended.sent_first_ns));
         }
         self.keep(ended, packet, fen, Some(status));
     }
@@ -274,9 +301,9 @@ mod tests {
         assert_eq!((shake.win, shake.miss, shake.busy, shake.unknown), (1, 1, 1, 1));
         assert_eq!((open.ok, open.empty, open.unknown, open.fen), (1, 1, 1, 30));
         assert_eq!((book.counts.answers(), book.counts.timeouts()), (4, 2));
-        assert_eq!((book.latency.len(), book.latency_open.len()), (2, 2));
-        assert!((book.latency.max() as i64 - 4_000_000).abs() < 10_000);
-        assert!((book.latency_raw.max() as i64 - 3_000_000).abs() < 10_000);
+        assert_eq!((book.latencies.due.len(), book.latencies.open.len()), (2, 2));
+        assert!((book.latencies.due.max() as i64 - 4_000_000).abs() < 10_000);
+        assert!((book.latencies.raw.max() as i64 - 3_000_000).abs() < 10_000);
         assert_eq!(book.rows.len(), 5, "a win, an unknown shake and three opens");
         let mut all = Counts::default();
         all.add(&book.counts);

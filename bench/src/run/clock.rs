@@ -29,6 +29,11 @@ impl Clock {
         Now { mono_ns: FIRST_NS + since_ns, wall_ms: (self.started_unix_ns + since_ns) / 1_000_000 }
     }
 
+    /// Seconds since it began.
+    pub fn uptime_s(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
+    }
+
     /// A monotonic time as ns since 1970 on our wall clock.
     pub fn unix_ns(&self, mono_ns: u64) -> u64 {
         self.started_unix_ns + mono_ns - FIRST_NS

@@ -23,6 +23,7 @@ pub struct Counts {
     pub retransmits: u64,
     pub rejoins: u64,
     pub frames_sent: u64,
+    pub frames_received: u64,
     /// Datagrams that are no whole frames, or for no user of this thread.
     pub foreign: u64,
 }
@@ -106,6 +107,7 @@ impl Counts {
             retransmits: of(self.retransmits, other.retransmits),
             rejoins: of(self.rejoins, other.rejoins),
             frames_sent: of(self.frames_sent, other.frames_sent),
+            frames_received: of(self.frames_received, other.frames_received),
             foreign: of(self.foreign, other.foreign),
         }
     }

@@ -1,6 +1,8 @@
-//! The users of one thread: their sessions, what they ask for (`asking`), and what came of it.
+//! The users of one thread: their sessions, what they ask for (`asking`), who comes late or again (`coming`), and what
+//! came of it.
 
 mod asking;
+mod coming;
 
 use super::book::{Book, Ended};
 use super::clock::ClockSamples;
@@ -14,6 +16,7 @@ use redpkt::net::client::Peers;
 use redpkt_proto::body::RefusalCode;
 use redpkt_proto::client::{Call, Config, Event, Session, datagram_buffer};
 use redpkt_proto::keyring::KeyRing;
+use redpkt_proto::ticket::Ticket;
 use redpkt_proto::{FRAMES_PER_DATAGRAM_MAX, Frame, Now, Rng, frame};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -30,8 +33,18 @@ pub struct User {
     armed_ns: u64,
     /// Bit `i`: is the newest shot's request `i` a shake without an answer?
     open: u32,
-    /// Whether it has joined once.
-    joined: bool,
+    state: State,
+}
+
+/// Whether a user is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// On the way for the first time.
+    New,
+    /// With a session, which may be renewed by itself.
+    Joined,
+    /// On the way again, after leaving.
+    Returning,
 }
 
 const _: () = assert!(size_of::<User>() <= 288);
@@ -40,7 +53,7 @@ const _: () = assert!(FRAMES_PER_DATAGRAM_MAX <= 32);
 /// How joining goes.
 #[derive(Clone, Debug, Default)]
 pub struct JoinState {
-    /// Users that have joined.
+    /// Users that have joined, but for those who have left and are not back yet.
     pub joined: u64,
     /// Refusals after which a session tries again.
     pub refusals: u64,
@@ -89,6 +102,12 @@ pub struct Crowd {
     /// Invitations, of all parts together, those that come again among them.
     invites: Arc<AtomicU64>,
     idle_set: Option<IdleSet>,
+    /// How many of the last users join only when the run goes on, and have not yet.
+    late: u64,
+    /// Whose turn it is to leave.
+    leaves_next: u32,
+    /// What sessions that were left had counted.
+    left: Totals,
 }
 
 impl Crowd {
@@ -123,7 +142,15 @@ impl Crowd {
             stirred_ns: now.mono_ns,
             invites,
             idle_set: None,
+            late: 0,
+            leaves_next: 0,
+            left: Totals::default(),
         }
+    }
+
+    /// So many of the last users do not join before the run.
+    pub fn with_late(self, late: u64) -> Crowd {
+        Crowd { late, ..self }
     }
 
     /// A run begins: users act on what they were invited to before.
@@ -153,19 +180,18 @@ impl Crowd {
         self.users.len() as u64 - self.joins.joined
     }
 
-    /// Whether everybody has joined once.
+    /// Whether everybody is there who is to be there before the run.
     pub fn all_joined(&self) -> bool {
-        self.joins.joined == self.share.count()
+        self.joins.joined == self.share.count() - self.late
     }
 
     /// Lets the next user join; false if all are on their way.
     pub fn join_next(&mut self, now: Now, sockets: &mut Peers) -> bool {
-        if self.users.len() as u64 == self.share.count() {
+        if self.users.len() as u64 >= self.share.count() - self.late {
             return false;
         }
         let local = self.users.len() as u32;
-        let Tickets { keys, expiry_s, first_user } = &self.tickets;
-        let ticket = keys.issue(first_user + self.share.global(local), *expiry_s, &mut self.rng);
+        let ticket = self.ticket(local);
         let session = Session::new(ticket, Arc::clone(&self.config), now, &mut self.rng);
         self.users.push(User {
             session,
@@ -173,16 +199,23 @@ impl Crowd {
             due_ns: 0,
             armed_ns: u64::MAX,
             open: 0,
-            joined: false,
+            state: State::New,
         });
         self.transmit(local, now, sockets);
         true
     }
 
+    fn ticket(&mut self, local: u32) -> Ticket {
+        let user = self.user(local);
+        self.tickets.keys.issue(user, self.tickets.expiry_s, &mut self.rng)
+    }
+
     /// Starts loading a user who will soon shake.
     #[inline]
     pub fn prefetch(&self, local: u32) {
-        redpkt::net::prefetch_read(&self.users[local as usize]);
+        if let Some(user) = self.users.get(local as usize) {
+            redpkt::net::prefetch_read(user);
+        }
     }
 
     /// Takes in a datagram.
@@ -191,6 +224,7 @@ impl Crowd {
             self.book.counts.foreign += 1;
             return;
         };
+        self.book.counts.frames_received += frames.len() as u64;
         let user = frames[0].header.user.get().wrapping_sub(self.tickets.first_user);
         let Some(local) = self.share.local(user).filter(|local| (*local as usize) < self.users.len()) else {
             self.book.counts.foreign += 1;
@@ -228,7 +262,7 @@ impl Crowd {
 
     /// What all sessions counted since they were made.
     pub fn session_counters(&self) -> Totals {
-        let mut totals = Totals::default();
+        let mut totals = self.left;
         self.users.iter().for_each(|user| totals.add(user.session.counters()));
         totals
     }
@@ -318,12 +352,10 @@ impl Crowd {
             }
             Event::Joined { shakes_per_s, .. } => {
                 let user = &mut self.users[local as usize];
-                if std::mem::replace(&mut user.joined, true) {
-                    self.book.counts.rejoins += 1;
-                } else {
-                    self.joins.joined += 1;
-                    self.joins.shakes_per_s = shakes_per_s;
-                }
+                let before = std::mem::replace(&mut user.state, State::Joined);
+                self.book.counts.rejoins += u64::from(before != State::New);
+                self.joins.joined += u64::from(before != State::Joined);
+                self.joins.shakes_per_s = shakes_per_s;
             }
             Event::JoinRefused { code, retries, .. } => {
                 self.joins.refusals += 1;

@@ -2,6 +2,8 @@
 
 use super::check::Alone;
 use super::clock::{Clock, ClockSamples};
+use super::coming::Coming;
+use super::counts::Counts;
 use super::crowd::{Crowd, Tickets};
 use super::gather::Gathered;
 use super::generator::{Command, Generator, Measure, Message};
@@ -10,6 +12,7 @@ use super::joining::JoinWatch;
 use super::kernel::{KernelCheck, Place, UdpCounters};
 use super::options::RunOptions;
 use super::order::Ordered;
+use super::remote::RunPhase;
 use super::report::{Joins, Report};
 use super::schedule::{Plan, Share, Turns, next_start};
 use super::server_side::ServerSide;
@@ -62,9 +65,13 @@ impl Fleet {
         options.check()?;
         let mut fleet = Fleet::start(options)?;
         let begun = Instant::now();
-        let users = (0..options.threads).map(|thread| share(options, thread).count()).sum();
+        let present = |thread| share(options, thread).count() - late(options, thread);
+        let users = (0..options.threads).map(present).sum();
         let mut watch = JoinWatch::new(options.threads as usize, users);
         while !watch.is_done() {
+            if options.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+                return Err(Failure::check("stopped before all sessions were open"));
+            }
             if let Some(message) = fleet.next_message(Duration::from_millis(100))? {
                 watch.on_message(message);
             }
@@ -84,7 +91,7 @@ impl Fleet {
             (None, false, Some(_)) => Place::PastKernel,
             (None, false, None) => Place::of(options.target),
         };
-        let clock = Clock::start();
+        let clock = options.remote.as_ref().map_or_else(Clock::start, |remote| remote.clock);
         let relay = options.wire.map(|wire| Relay::start(options.target, wire)).transpose()?;
         let target = relay.as_ref().map_or(options.target, Relay::addr);
         let mut fleet = Fleet {
@@ -213,6 +220,10 @@ impl Fleet {
                 0
             },
         };
+        if let Some(remote) = &options.remote {
+            remote.pace.begin(measure.start_ns);
+            remote.set_phase(RunPhase::Running);
+        }
         for thread in &self.threads {
             // One that has ended is noticed when its messages are waited for.
             let _ = thread.commands.send(Command::Measure(Box::new(measure.clone())));
@@ -257,6 +268,11 @@ impl Drop for Fleet {
 /// The users of a thread.
 fn share(options: &RunOptions, thread: u32) -> Share {
     Share::new(options.users, (options.host, options.hosts), (thread, options.threads))
+}
+
+/// Users of a thread who come late.
+fn late(options: &RunOptions, thread: u32) -> u64 {
+    (share(options, thread).count() as f64 * options.late) as u64
 }
 
 /// The part of `all` that belongs to `thread` when each gets as many as the others, or one more.
@@ -316,7 +332,17 @@ fn start_thread(
         acts_at_shots: options.acts_at_shots,
         users: (options.first_user, options.users),
     };
-    let (frames, spin) = (options.frames_per_datagram, options.spin);
+    let (frames, spin, nap) = (options.frames_per_datagram, options.spin, options.nap);
+    let late = late(options, thread);
+    let coming = Coming::new(late, options.late_over, options.churn_per_s);
+    let remote = options.remote.clone();
+    if let (Some(remote), Ok(addr)) = (&remote, sockets.local_addr(0)) {
+        remote.speaks_from(addr);
+    }
+    let turns = match &remote {
+        Some(_) => share.within_host(options.hosts),
+        None => share,
+    };
     let join_window = part_of(options.join_window, thread, options.threads) as u64;
     let core = options.cores.get(thread as usize).copied();
     let (commands, orders) = channel();
@@ -327,16 +353,22 @@ fn start_thread(
             eprintln!("redpkt-bench: --cores: core {core}: {error}; left to the kernel");
         }
         let crowd =
-            Crowd::new(share, tickets, Arc::new(config), Habits::new(habits), invites, clock.now(), rng);
+            Crowd::new(share, tickets, Arc::new(config), Habits::new(habits), invites, clock.now(), rng)
+                .with_late(late);
         let generator = Generator {
             thread: thread as usize,
             clock,
             crowd,
             sockets,
-            turns: Turns::new(share),
+            turns: Turns::new(turns),
             frames,
             spin,
+            nap,
             join_window,
+            coming,
+            remote,
+            counts_before: Counts::default(),
+            published_ns: 0,
             refused_before: Totals::default(),
         };
         generator.run(&orders, &messages);

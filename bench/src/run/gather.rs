@@ -1,6 +1,6 @@
 //! Puts together what the threads of a run found out.
 
-use super::book::Invitation;
+use super::book::{Invitation, Latencies};
 use super::check::{Alone, Evidence, check};
 use super::clock::ClockSamples;
 use super::counts::Counts;
@@ -8,6 +8,7 @@ use super::generator::{Finished, Message, SecondPart};
 use super::host::Host;
 use super::kernel::KernelCheck;
 use super::options::RunOptions;
+use super::remote::{Remote, RunPhase};
 use super::report::{Joins, Percentiles, RefusedFrames, Report, ScheduleKept, Second, SocketTrouble};
 use super::server_side::ServerSide;
 use super::{Progress, tally::Row};
@@ -16,6 +17,7 @@ use redpkt::cli::Failure;
 use redpkt::hdr::{histogram, log::Log};
 use redpkt::net::client::ClientCounters;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 /// What a latency log holds.
@@ -35,8 +37,9 @@ pub struct Gathered {
     finished: Vec<Finished>,
     /// Requests without an answer, by thread, while the last answers are waited for.
     draining: BTreeMap<usize, u64>,
-    latency: Histogram<u64>,
+    latencies: Latencies,
     latency_log: Option<Log>,
+    remote: Option<Arc<Remote>>,
     /// When the run's time is over.
     ends: Instant,
 }
@@ -46,7 +49,7 @@ struct SecondSum {
     counts: Counts,
     sent: u64,
     received: u64,
-    latency: Histogram<u64>,
+    latencies: Latencies,
 }
 
 impl Gathered {
@@ -61,7 +64,8 @@ impl Gathered {
             seconds: Vec::new(),
             finished: Vec::new(),
             draining: BTreeMap::new(),
-            latency: histogram(),
+            latencies: Latencies::new(),
+            remote: options.remote.clone(),
             latency_log: options.latency_log.then(|| Log::new(SystemTime::now() + wait, LOGGED)),
             ends: begins + options.time(),
         }
@@ -77,30 +81,43 @@ impl Gathered {
         match message {
             Message::Second(part) => self.on_second(&part, progress),
             Message::Draining { thread, outstanding } => {
+                self.set_phase(RunPhase::Draining);
                 self.draining.insert(thread, outstanding);
                 progress(Progress::Draining { outstanding: self.draining.values().sum() });
             }
-            Message::Finished(finished) => self.finished.push(*finished),
+            Message::Finished(finished) => {
+                self.set_phase(RunPhase::Draining);
+                if let Some(remote) = &self.remote {
+                    remote.measured(finished.latencies.named());
+                }
+                self.finished.push(*finished);
+            }
             Message::Joining { .. } => {}
+        }
+    }
+
+    fn set_phase(&self, phase: RunPhase) {
+        if let Some(remote) = &self.remote {
+            remote.set_phase(phase);
         }
     }
 
     fn on_second(&mut self, part: &SecondPart, progress: &mut dyn FnMut(Progress)) {
         let (parts, sum) = self.open.entry(part.second).or_insert_with(|| {
-            (0, SecondSum { counts: Counts::default(), sent: 0, received: 0, latency: histogram() })
+            (0, SecondSum { counts: Counts::default(), sent: 0, received: 0, latencies: Latencies::new() })
         });
         *parts += 1;
         sum.counts.add(&part.counts);
         sum.sent += part.sockets.datagrams_sent;
         sum.received += part.sockets.datagrams_received;
-        sum.latency.add(&part.latency).expect("all histograms are alike");
+        sum.latencies.add(&part.latencies);
         if *parts < self.threads {
             return;
         }
         let Some((_, sum)) = self.open.remove(&part.second) else { return };
         // The last second may be a part of one.
         let length_s = (self.duration_s - part.second as f64).min(1.0);
-        let percentiles = Percentiles::of(&sum.latency);
+        let percentiles = Percentiles::of(&sum.latencies.due);
         let second = Second {
             second: part.second,
             qps: sum.counts.answers() as f64 / length_s,
@@ -114,10 +131,13 @@ impl Gathered {
             offered: sum.counts.offered(),
             gso: self.gso,
         };
-        self.latency.add(&sum.latency).expect("all histograms are alike");
+        self.latencies.add(&sum.latencies);
+        if let Some(remote) = &self.remote {
+            remote.measured(sum.latencies.named());
+        }
         if let Some(log) = &mut self.latency_log {
             let start = Duration::from_secs(part.second);
-            log.add(None, start, Duration::from_secs_f64(length_s.max(0.0)), &sum.latency);
+            log.add(None, start, Duration::from_secs_f64(length_s.max(0.0)), &sum.latencies.due);
         }
         self.seconds.push(second);
         progress(Progress::Second(second));
@@ -135,6 +155,12 @@ impl Gathered {
         let mut counts = Counts::default();
         self.finished.iter().for_each(|finished| counts.add(&finished.counts));
         counts
+    }
+
+    /// How long shots went out: all of the run's time, unless it was stopped.
+    fn seconds_shot(&self) -> f64 {
+        let longest = self.finished.iter().map(|finished| finished.shot_ns).max().unwrap_or(0);
+        (longest as f64 / 1e9).clamp(0.001, self.duration_s)
     }
 
     fn histogram(&self, field: impl Fn(&Finished) -> &Histogram<u64>) -> Histogram<u64> {
@@ -201,15 +227,14 @@ impl Gathered {
         mut warnings: Vec<String>,
     ) -> Result<Report, Failure> {
         let counts = self.counts();
-        let mut latency = self.histogram(|finished| &finished.latency);
+        let mut last = Latencies::new();
+        self.finished.iter().for_each(|finished| last.add(&finished.latencies));
         if let Some(log) = &mut self.latency_log {
-            log.add(None, options.time(), self.ends.elapsed(), &latency);
+            log.add(None, options.time(), self.ends.elapsed(), &last.due);
         }
-        latency.add(&self.latency).map_err(Failure::check)?;
-        let (latency_raw, latency_open) = (
-            self.histogram(|finished| &finished.latency_raw),
-            self.histogram(|finished| &finished.latency_open),
-        );
+        self.latencies.add(&last);
+        let Latencies { due: latency, raw: latency_raw, open: latency_open } = self.latencies.clone();
+        let seconds = self.seconds_shot();
         let rows = self.finished.iter_mut().flat_map(|finished| std::mem::take(&mut finished.rows));
         let tally: Vec<Row> = rows.collect();
         let invitations: Vec<Invitation> =
@@ -233,7 +258,7 @@ impl Gathered {
             server,
         });
         let in_time = |field: fn(&ClientCounters) -> u64| {
-            self.sum(|finished| field(&finished.sockets_in_time)) as f64 / self.duration_s
+            self.sum(|finished| field(&finished.sockets_in_time)) as f64 / seconds
         };
         let generator_limited = schedule.shots_fired * 100 < schedule.shots_due * 99;
         if generator_limited {
@@ -249,12 +274,12 @@ impl Gathered {
             );
         }
         Ok(Report {
-            target_qps: schedule.requests_due as f64 / self.duration_s,
-            offered_qps: counts.shot() as f64 / self.duration_s,
-            answered_qps: counts.shot_and_answered() as f64 / self.duration_s,
+            target_qps: schedule.requests_due as f64 / seconds,
+            offered_qps: counts.shot() as f64 / seconds,
+            answered_qps: counts.shot_and_answered() as f64 / seconds,
             pps_out: in_time(|sockets| sockets.datagrams_sent),
             pps_in: in_time(|sockets| sockets.datagrams_received),
-            seconds: self.duration_s,
+            seconds,
             datagrams_sent: self.sockets(|sockets| sockets.datagrams_sent),
             datagrams_received: self.sockets(|sockets| sockets.datagrams_received),
             frames_sent: counts.frames_sent,

@@ -1,14 +1,18 @@
 //! One thread of the load: its sockets, its users, and the turns it takes.
 
-use super::book::{Book, Invitation};
+use super::book::{Book, Invitation, Latencies};
 use super::clock::{Clock, ClockSamples};
+use super::coming::Coming;
 use super::counts::Counts;
 use super::crowd::{Crowd, JoinState};
 use super::mix::Mix;
 use super::options::IdleSet;
 use super::phases::{Phase, Phases};
+use super::remote::{Figures, Remote};
 use super::schedule::{Plan, Turns};
+use super::seconds::{Seconds, since};
 use super::series::{Series, SeriesOptions};
+use super::shots::{Planned, Shots, Told};
 use super::tally::Row;
 use super::totals::Totals;
 use hdrhistogram::Histogram;
@@ -27,7 +31,8 @@ const BATCH: usize = 64;
 /// The longest sleep: timers have this resolution.
 const TICK_NS: u64 = 1_000_000;
 
-const S_NS: u64 = 1_000_000_000;
+/// Between two tellings of what is counted, in ns.
+const PUBLISH_NS: u64 = 50_000_000;
 
 /// What a thread is told.
 pub enum Command {
@@ -63,7 +68,7 @@ pub struct Measure {
 
 impl Measure {
     /// How long all phases take.
-    fn duration_ns(&self) -> u64 {
+    pub fn duration_ns(&self) -> u64 {
         let more = self.phases.iter().map(|phase| phase.duration.as_nanos() as u64);
         self.plan.duration_ns + more.sum::<u64>()
     }
@@ -90,7 +95,7 @@ pub struct SecondPart {
     pub second: u64,
     pub counts: Counts,
     pub sockets: ClientCounters,
-    pub latency: Histogram<u64>,
+    pub latencies: Latencies,
 }
 
 /// A thread's part of a run.
@@ -101,15 +106,15 @@ pub struct Finished {
     pub sockets_in_time: ClientCounters,
     /// Until the last answer.
     pub sockets: ClientCounters,
-    /// Of the answers after the last shot.
-    pub latency: Histogram<u64>,
-    pub latency_raw: Histogram<u64>,
-    pub latency_open: Histogram<u64>,
+    /// Of the answers after the last second.
+    pub latencies: Latencies,
     pub late: Histogram<u64>,
     pub rows: Vec<Row>,
     pub invitations: Vec<Invitation>,
     pub series: Option<Series>,
     pub shots_due: u64,
+    /// How long shots went out.
+    pub shot_ns: u64,
     pub refused: Totals,
     /// Requests of users that no session took.
     pub not_taken: u64,
@@ -127,7 +132,15 @@ pub struct Generator {
     pub turns: Turns,
     pub frames: usize,
     pub spin: Duration,
+    pub nap: Duration,
     pub join_window: u64,
+    /// Who comes late or again.
+    pub coming: Coming,
+    /// Who watches and steers the run.
+    pub remote: Option<Arc<Remote>>,
+    /// What was counted in the books before this one.
+    pub counts_before: Counts,
+    pub published_ns: u64,
     /// Session counters at the end of the run before.
     pub refused_before: Totals,
 }
@@ -173,6 +186,8 @@ impl Generator {
                     clock_samples: self.crowd.clock_samples.clone(),
                 });
                 if is_done {
+                    self.published_ns = 0;
+                    self.publish(now.mono_ns);
                     return true;
                 }
                 if !matches!(commands.try_recv(), Err(TryRecvError::Empty)) {
@@ -181,6 +196,24 @@ impl Generator {
             }
             self.sleep_until(self.clock.now().mono_ns + TICK_NS);
         }
+    }
+
+    /// Tells what was counted so far, now and then.
+    fn publish(&mut self, now_ns: u64) {
+        let Some(remote) = self.remote.as_ref().filter(|_| now_ns >= self.published_ns + PUBLISH_NS) else {
+            return;
+        };
+        self.published_ns = now_ns;
+        let mut counts = self.counts_before;
+        counts.add(&self.crowd.book.counts);
+        let figures = Figures::of(&counts, &self.sockets.counters(), self.crowd.joins.joined);
+        remote.publish(self.thread, &figures);
+    }
+
+    /// Begins another book; what the one before has.
+    fn next_book(&mut self, next: Book) -> Book {
+        self.counts_before.add(&self.crowd.book.counts);
+        std::mem::replace(&mut self.crowd.book, next)
     }
 
     /// Sends what is queued, takes in what came, and calls sessions whose time has come; whether there is
@@ -193,11 +226,15 @@ impl Generator {
         crowd.send_ready(now, sockets);
         let more = crowd.run_timers(now, BATCH, sockets);
         sockets.flush();
+        self.publish(now.mono_ns);
         more
     }
 
-    /// Sleeps until a datagram comes or it is almost that time.
+    /// Sleeps until a datagram comes or it is almost that time; or for a nap, whatever comes.
     fn sleep_until(&mut self, until_ns: u64) {
+        if !self.nap.is_zero() {
+            return std::thread::sleep(self.nap);
+        }
         let left = Duration::from_nanos(until_ns.saturating_sub(self.clock.now().mono_ns));
         if left > self.spin {
             self.sockets.wait(left - self.spin);
@@ -207,28 +244,31 @@ impl Generator {
     fn measure(&mut self, measure: &Measure, messages: &Sender<Message>) {
         let (sockets_before, cpu_before_ns) = (self.sockets.counters(), thread_cpu_ns());
         let mut seconds = Seconds::new(measure, sockets_before);
-        self.crowd.book = Book::new(rows(&measure.plan), measure.keeps_misses);
+        self.next_book(Book::new(rows(&measure.plan), measure.keeps_misses));
         let series = |options| Series::new(options, measure.start_ns, sockets_before.datagrams_sent);
         self.crowd.book.series = measure.series.map(series);
         self.crowd.begin(&measure.mix, measure.idle_set, self.clock.now());
+        self.coming.begin(self.clock.now().mono_ns);
         let shots_due = self.shoot(measure, &mut seconds, messages);
+        let shot_ns = self.clock.now().mono_ns.saturating_sub(measure.start_ns);
         let sockets_in_time = since(&self.sockets.counters(), &sockets_before);
         self.drain(measure, messages);
         let not_taken = self.crowd.end();
         let totals = self.crowd.session_counters();
-        let book = std::mem::replace(&mut self.crowd.book, Book::new(0, false));
+        let book = self.next_book(Book::new(0, false));
+        self.published_ns = 0;
+        self.publish(self.clock.now().mono_ns);
         let _ = messages.send(Message::Finished(Box::new(Finished {
             counts: book.counts,
             sockets_in_time,
             sockets: since(&self.sockets.counters(), &sockets_before),
-            latency: book.latency,
-            latency_raw: book.latency_raw,
-            latency_open: book.latency_open,
+            latencies: book.latencies,
             late: book.late,
             rows: book.rows,
             invitations: book.invitations,
             series: book.series,
             shots_due,
+            shot_ns,
             refused: totals.since(&self.refused_before),
             not_taken,
             cpu_ns: thread_cpu_ns() - cpu_before_ns,
@@ -241,40 +281,51 @@ impl Generator {
     /// no shot waits for an answer.
     fn shoot(&mut self, measure: &Measure, seconds: &mut Seconds, messages: &Sender<Message>) -> u64 {
         let turns = std::mem::replace(&mut self.turns, Turns::none());
-        let mut schedule = Phases::new(&turns, measure.plan, &measure.phases);
+        let remote = self.remote.clone();
+        let mut shots = match &remote {
+            Some(remote) => Shots::Told(Told::new(&turns, &remote.pace, measure.start_ns)),
+            None => Shots::Planned(Planned::new(Phases::new(&turns, measure.plan, &measure.phases))),
+        };
         let end_ns = measure.start_ns + measure.duration_ns();
-        let mut next = schedule.next();
+        let mut unfired = 0;
         loop {
             let now = self.clock.now();
             let counters = self.sockets.counters();
             seconds.close_until(now, counters, &mut self.crowd.book, messages);
             self.crowd.book.sent(counters.datagrams_sent, now.mono_ns);
-            if now.mono_ns >= end_ns && (next.is_none() || now.mono_ns >= end_ns + measure.grace_ns) {
+            let is_over = now.mono_ns >= end_ns;
+            let next_ns = shots.next_due_ns().filter(|due_ns| measure.start_ns + due_ns < end_ns);
+            if is_over && (next_ns.is_none() || now.mono_ns >= end_ns + measure.grace_ns) {
+                unfired = if next_ns.is_some() { shots.left() } else { 0 };
                 break;
             }
             if measure.is_stopped() {
-                next = None;
                 break;
             }
-            let mut fired = 0;
-            while let Some(shot) =
-                next.filter(|shot| fired < BATCH && measure.start_ns + shot.due_ns <= now.mono_ns)
-            {
-                self.crowd.prefetch(schedule.peek(1));
-                let due_ns = measure.start_ns + shot.due_ns;
-                self.crowd.fire(shot.local, self.frames, due_ns, now, &mut self.sockets);
-                next = schedule.next();
-                fired += 1;
-            }
-            let more = self.turn() || fired == BATCH;
+            let mut more = self.fire_due(&mut shots, measure.start_ns, end_ns, now);
+            self.coming.go_on(now, &mut self.crowd, &mut self.sockets, remote.as_deref());
+            more |= self.turn();
             if !more {
-                let due_ns = next.map_or(end_ns, |shot| measure.start_ns + shot.due_ns);
+                let due_ns = shots.next_due_ns().map_or(end_ns, |due_ns| measure.start_ns + due_ns);
                 self.sleep_until(due_ns.min(now.mono_ns + TICK_NS));
             }
         }
-        let unfired = if next.is_some() { 1 + schedule.count() as u64 } else { 0 };
         self.turns = turns;
         self.crowd.book.counts.shots_fired + unfired
+    }
+
+    /// Fires what is due by now, some at a time; whether there may be more.
+    fn fire_due(&mut self, shots: &mut Shots<'_>, start_ns: u64, end_ns: u64, now: Now) -> bool {
+        let until_ns = now.mono_ns.min(end_ns - 1);
+        for _ in 0..BATCH {
+            if until_ns < start_ns {
+                return false;
+            }
+            let Some(shot) = shots.due(until_ns - start_ns) else { return false };
+            self.crowd.prefetch(shots.ahead());
+            self.crowd.fire(shot.local, self.frames, start_ns + shot.due_ns, now, &mut self.sockets);
+        }
+        true
     }
 
     /// Waits for the last answers, and for what follows from them.
@@ -305,67 +356,8 @@ impl Generator {
     }
 }
 
-/// Cuts a run into seconds.
-struct Seconds {
-    start_ns: u64,
-    duration_ns: u64,
-    /// The second that goes on.
-    second: u64,
-    counts: Counts,
-    sockets: ClientCounters,
-}
-
-impl Seconds {
-    fn new(measure: &Measure, sockets: ClientCounters) -> Seconds {
-        let (start_ns, duration_ns) = (measure.start_ns, measure.duration_ns());
-        Seconds { start_ns, duration_ns, second: 0, counts: Counts::default(), sockets }
-    }
-
-    /// Tells about the seconds that are over.
-    fn close_until(
-        &mut self,
-        now: Now,
-        sockets: ClientCounters,
-        book: &mut Book,
-        messages: &Sender<Message>,
-    ) {
-        while self.second * S_NS < self.duration_ns
-            && now.mono_ns >= self.start_ns + ((self.second + 1) * S_NS).min(self.duration_ns)
-        {
-            let latency = std::mem::replace(&mut book.latency, redpkt::hdr::histogram());
-            let part = SecondPart {
-                second: self.second,
-                counts: book.counts.since(&self.counts),
-                sockets: since(&sockets, &self.sockets),
-                latency,
-            };
-            let _ = messages.send(Message::Second(Box::new(part)));
-            (self.second, self.counts, self.sockets) = (self.second + 1, book.counts, sockets);
-        }
-    }
-}
-
 /// Room for the tally, so that it seldom grows during the run. Memory is taken when it is used.
 fn rows(plan: &Plan) -> usize {
     let requests = plan.rate.requests(plan.frames) * plan.duration_ns as f64 / 1e9;
     (requests as usize).clamp(1 << 12, 1 << 20)
-}
-
-/// What was counted between two readings.
-fn since(now: &ClientCounters, before: &ClientCounters) -> ClientCounters {
-    ClientCounters {
-        datagrams_sent: now.datagrams_sent - before.datagrams_sent,
-        datagrams_received: now.datagrams_received - before.datagrams_received,
-        packets_sent: now.packets_sent - before.packets_sent,
-        packets_received: now.packets_received - before.packets_received,
-        truncated: now.truncated - before.truncated,
-        refused: now.refused - before.refused,
-        overflow: now.overflow - before.overflow,
-        send_errors: now.send_errors - before.send_errors,
-        unreachable: now.unreachable - before.unreachable,
-        recv_errors: now.recv_errors - before.recv_errors,
-        send_calls: now.send_calls - before.send_calls,
-        recv_calls: now.recv_calls - before.recv_calls,
-        wait_calls: now.wait_calls - before.wait_calls,
-    }
 }

@@ -4,10 +4,12 @@
 //! | file | what |
 //! |---|---|
 //! | `args`, `options` | the command line; what it means, checked |
-//! | `schedule`, `stride`, `phases` | who shakes when, on every host alike; at rates that change |
+//! | `schedule`, `share`, `stride`, `phases` | who shakes when, on every host alike; at rates that change |
 //! | `fleet` | all threads: opening sessions (`joining`), a run, what they found out (`gather`) |
-//! | `generator` | one thread: its sockets and the turns it takes |
+//! | `generator`, `seconds` | one thread: its sockets and the turns it takes; its seconds |
 //! | `crowd` | its users: sessions, what they wait for (`wheel`), what they do next (`mix`, `habits`), what came of it (`book`, `counts`) |
+//! | `remote` | a run that is watched and steered by HTTP: its rate, its churn, its figures |
+//! | `shots`, `coming` | the next shot, planned or told; users who come late or again |
 //! | `deposit`, `order` | money for users before the run; packets of the house during it |
 //! | `clock` | our clock, and how far it is from the server's |
 //! | `console`, `spectrum`, `output` | what a person sees, and the files |
@@ -19,6 +21,7 @@ mod args;
 mod book;
 mod check;
 mod clock;
+mod coming;
 mod console;
 mod counts;
 mod crowd;
@@ -36,10 +39,14 @@ mod order;
 mod outcomes;
 mod output;
 mod phases;
+mod remote;
 mod report;
 mod schedule;
+mod seconds;
 mod series;
 mod server_side;
+mod share;
+mod shots;
 mod spectrum;
 mod stride;
 mod tally;
@@ -63,6 +70,7 @@ pub use order::OrderFound;
 pub use outcomes::{Invites, Opens, Requests, Shakes};
 pub use output::Outputs;
 pub use phases::Phase;
+pub use remote::{Remote, RunPhase, parse_per_s, split};
 pub use report::{Check, Joins, Percentiles, RefusedFrames, Report, ScheduleKept, Second, SocketTrouble};
 pub use schedule::{Arrivals, Rate};
 pub use series::{Apart, Piece, Requested, Series, SeriesOptions};
@@ -120,10 +128,17 @@ pub fn execute(options: &RunOptions, progress: &mut dyn FnMut(Progress)) -> Resu
 /// Runs the command.
 #[expect(clippy::needless_pass_by_value, reason = "all commands take their options alike")]
 pub fn run(args: RunArgs) -> Result<(), Failure> {
-    let (options, outputs) = (args.options()?, args.outputs());
+    let (mut options, outputs) = (args.options()?, args.outputs());
     outputs.prepare()?;
+    let remote = Remote::listen(&mut options)?;
+    if let Some((_, addr)) = &remote {
+        eprintln!("HTTP at http://{addr}: /stats.json, POST /qps?target=N, POST /stop");
+    }
     let mut console = Console::new(args.is_quiet());
     let report = execute(&options, &mut |progress| console.show(&progress))?;
+    if let Some((remote, _)) = &remote {
+        remote.set_phase(RunPhase::Done);
+    }
     outputs.write(&report)?;
     if outputs.takes_stdout() {
         eprint!("{}", summary(&report));

@@ -3,11 +3,13 @@
 use super::habits::SendHabit;
 use super::mix::Mix;
 use super::phases::Phase;
+use super::remote::Remote;
 use super::schedule::{Arrivals, Rate};
 use super::series::SeriesOptions;
 use super::xdp::XdpClient;
 use crate::relay::{PEERS_MAX, RelayOptions};
 use redpkt::cli::Failure;
+use redpkt::control::HttpSettings;
 use redpkt_proto::keyring::KeyRing;
 use redpkt_proto::steer::Layout;
 use redpkt_proto::{FRAMES_PER_DATAGRAM_MAX, RECIPIENTS_MAX, RECIPIENTS_PER_FRAME, SEND_FEN_MAX};
@@ -31,6 +33,12 @@ pub const THREADS_MAX: u32 = 256;
 
 /// The most that `--deposit` gives a user, in fen.
 pub const DEPOSIT_FEN_MAX: u64 = 1_000_000_000;
+
+/// How long it takes by default until users who come late are there.
+pub const LATE_OVER: Duration = Duration::from_secs(10);
+
+/// The longest nap: shots wait so long for their turn.
+const NAP_MAX: Duration = Duration::from_millis(100);
 
 /// The longest run.
 pub const DURATION_MAX: Duration = Duration::from_secs(24 * 3_600);
@@ -125,6 +133,23 @@ pub struct RunOptions {
     pub stop: Option<Arc<AtomicBool>>,
     /// A relay of our own between us and the server, and what it does to datagrams.
     pub wire: Option<RelayOptions>,
+    /// How long threads sleep between two turns, whatever comes meanwhile: shots and answers of this time are handled
+    /// together, which spares CPU and costs latency.
+    #[serde(serialize_with = "as_text")]
+    pub nap: Duration,
+    /// The share of the users that leave in a second and join anew.
+    pub churn_per_s: f64,
+    /// The share of the users that join only when the run goes on.
+    pub late: f64,
+    /// How long it takes until all of those are there.
+    #[serde(serialize_with = "as_text")]
+    pub late_over: Duration,
+    /// Where the run can be watched and steered; this host's users then follow a rate of their own.
+    #[serde(skip)]
+    pub http_listen: Option<HttpSettings>,
+    /// The same, once it is served.
+    #[serde(skip)]
+    pub remote: Option<Arc<Remote>>,
 }
 
 /// One of the server's SETs.
@@ -185,6 +210,12 @@ impl RunOptions {
             idle_set: None,
             stop: None,
             wire: None,
+            nap: Duration::ZERO,
+            churn_per_s: 0.0,
+            late: 0.0,
+            late_over: LATE_OVER,
+            http_listen: None,
+            remote: None,
         }
     }
 
@@ -193,7 +224,8 @@ impl RunOptions {
         let hosts = u64::from(self.hosts);
         within("--users", self.users, 1, USERS_MAX)?;
         within("--first-user", self.first_user, 0, u64::MAX - self.users)?;
-        self.rate.check(self.frames_per_datagram)?;
+        // A rate of nothing waits for another one, which only the HTTP side can bring.
+        self.rate.check(u64::from(self.http_listen.is_none()))?;
         within("--frames-per-datagram", self.frames_per_datagram as u64, 1, FRAMES_PER_DATAGRAM_MAX as u64)?;
         if self.hosts == 0 || self.host == 0 || self.host > self.hosts {
             return Err(Failure::usage(format!(
@@ -211,12 +243,15 @@ impl RunOptions {
         within("--source-ports", self.source_ports as u64, self.threads.into(), SOURCE_PORTS_MAX as u64)?;
         within("--join-window", self.join_window as u64, self.threads.into(), 1 << 20)?;
         within_time("--duration", self.time(), Duration::from_millis(10), DURATION_MAX)?;
-        self.phases.iter().try_for_each(|phase| phase.rate.check(self.frames_per_datagram))?;
+        self.phases.iter().try_for_each(|phase| phase.rate.check(1))?;
         within_time("--deadline", self.deadline, Duration::from_millis(10), Duration::from_secs(600))?;
         within_time("--align", self.align, Duration::from_millis(1), Duration::from_secs(3_600))?;
         within_time("--spin", self.spin, Duration::ZERO, Duration::from_secs(1))?;
+        within_time("--nap", self.nap, Duration::ZERO, NAP_MAX)?;
+        within_time("--late-over", self.late_over, Duration::from_millis(10), DURATION_MAX)?;
         self.mix.check()?;
         self.check_money()?;
+        self.check_coming()?;
         if let Some(xdp) = &self.xdp {
             xdp.check(self)?;
         }
@@ -235,6 +270,22 @@ impl RunOptions {
 }
 
 impl RunOptions {
+    /// What concerns users who come late, and rates that are told.
+    fn check_coming(&self) -> Result<(), Failure> {
+        for (option, share) in [("--churn", self.churn_per_s), ("--late", self.late)] {
+            if !(0.0..=1.0).contains(&share) {
+                return Err(Failure::usage(format!("{option} {share}: a share from 0 to 1 is allowed")));
+            }
+        }
+        if self.late >= 1.0 {
+            return Err(Failure::usage("--late 100%: somebody has to be there when the run begins"));
+        }
+        if self.http_listen.is_some() && (self.arrivals != Arrivals::Even || !self.phases.is_empty()) {
+            return Err(Failure::usage("--arrivals poisson: with --http-listen only even arrivals are made"));
+        }
+        Ok(())
+    }
+
     /// What concerns sends, deposits and orders.
     fn check_money(&self) -> Result<(), Failure> {
         let SendHabit { recipients, shares, fen_min, fen_max, equal } = self.send;

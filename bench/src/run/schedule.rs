@@ -5,6 +5,7 @@
 //! once, at any rate; it lies near the golden ratio of the users, so that neighbours shake far apart. A part
 //! (one thread of one host) has the users that are its number modulo all parts, and makes their shots only.
 
+pub use super::share::Share;
 use super::stride::{inverse, stride};
 use rand::{Rng as _, SeedableRng};
 use redpkt::cli::Failure;
@@ -52,14 +53,14 @@ impl Rate {
         shots as f64 * frames as f64 / seconds as f64
     }
 
-    pub(super) fn check(self, _frames: usize) -> Result<(), Failure> {
+    pub(super) fn check(self, least: u64) -> Result<(), Failure> {
         let (option, value) = match self {
             Rate::RequestsPerS(value) => ("--qps", value),
             Rate::DatagramsPerS(value) => ("--pps", value),
         };
-        match (1..=RATE_MAX).contains(&value) {
+        match (least..=RATE_MAX).contains(&value) {
             true => Ok(()),
-            false => Err(Failure::usage(format!("{option} {value}: 1 to {RATE_MAX} is allowed"))),
+            false => Err(Failure::usage(format!("{option} {value}: {least} to {RATE_MAX} is allowed"))),
         }
     }
 }
@@ -84,41 +85,6 @@ pub struct Shot {
     pub local: u32,
 }
 
-/// Which users a part has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Share {
-    /// Users of all parts.
-    pub users: u64,
-    /// How many parts there are.
-    pub parts: u64,
-    /// Which this is, from 0.
-    pub part: u64,
-}
-
-impl Share {
-    /// Part `thread` of `threads` on host `host` (from 1) of `hosts`: the users that are `host - 1` modulo
-    /// `hosts` are this host's.
-    pub fn new(users: u64, (host, hosts): (u32, u32), (thread, threads): (u32, u32)) -> Share {
-        let (host, hosts) = (u64::from(host) - 1, u64::from(hosts));
-        Share { users, parts: hosts * u64::from(threads), part: host + hosts * u64::from(thread) }
-    }
-
-    /// How many users it has.
-    pub fn count(&self) -> u64 {
-        (self.users + self.parts - 1 - self.part) / self.parts
-    }
-
-    /// Which of all users its user `local` is.
-    pub fn global(&self, local: u32) -> u64 {
-        u64::from(local) * self.parts + self.part
-    }
-
-    /// Which of its users that one is, if it is one of them.
-    pub fn local(&self, global: u64) -> Option<u32> {
-        (global < self.users && global % self.parts == self.part).then_some((global / self.parts) as u32)
-    }
-}
-
 /// The order in which a part's users take turns; the same in every round of `users` shots.
 pub struct Turns {
     share: Share,
@@ -140,6 +106,21 @@ impl Turns {
             (0..share.count() as u32).map(|local| (offset(local) as u32, local)).collect();
         turns.sort_unstable();
         Turns { share, turns }
+    }
+
+    /// Users of all parts: how long a round is.
+    pub fn users(&self) -> u64 {
+        self.share.users
+    }
+
+    /// Users of this part.
+    pub fn len(&self) -> usize {
+        self.turns.len()
+    }
+
+    /// The turn of this part that is the `nth` in a round: its offset in the round, and whose it is.
+    pub fn at(&self, nth: usize) -> Option<(u32, u32)> {
+        self.turns.get(nth).copied()
     }
 }
 

@@ -23,6 +23,7 @@ mod restart;
 mod service;
 mod sessions;
 mod sets_http;
+mod steered;
 mod stopping;
 mod telemetry;
 mod workers;

@@ -13,7 +13,10 @@ impl Crowd {
         if self.idle_set.is_some_and(|idle| idle.has(id)) {
             return;
         }
-        let user = &mut self.users[local as usize];
+        let Some(user) = self.users.get_mut(local as usize) else {
+            self.book.counts.not_joined += frames as u64;
+            return;
+        };
         let (mut first_req, mut made, mut shakes) = (0, 0, 0u32);
         while made < frames {
             let call = self.habits.wish(local, id, &mut self.rng);

@@ -5,6 +5,7 @@ mod hand;
 mod http;
 mod keys;
 mod ledger;
+mod loader;
 mod place;
 mod server;
 
@@ -13,6 +14,7 @@ pub use hand::{Hand, Peer, challenge_cookie, hello, join_frame, next_session_ste
 pub use http::ask;
 pub use keys::Keys;
 pub use ledger::Ledger;
+pub use loader::Loader;
 pub use place::{Place, at_server, lab, listen, wildcard_ips};
 pub use server::{Server, grown, run_to_end, run_to_end_under};
 

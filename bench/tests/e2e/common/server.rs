@@ -27,7 +27,7 @@ pub struct Server {
 }
 
 /// What a process writes to one of its ends.
-struct Output {
+pub(super) struct Output {
     text: Arc<Mutex<String>>,
     reader: Option<JoinHandle<()>>,
 }
@@ -191,7 +191,7 @@ impl Drop for Server {
 }
 
 impl Output {
-    fn of(end: Option<impl Read + Send + 'static>) -> Output {
+    pub fn of(end: Option<impl Read + Send + 'static>) -> Output {
         let mut end = end.expect("its outputs are pipes");
         let text = Arc::new(Mutex::new(String::new()));
         let its_text = Arc::clone(&text);
@@ -214,12 +214,12 @@ impl Output {
         Output { text: Arc::default(), reader: None }
     }
 
-    fn so_far(&self) -> String {
+    pub fn so_far(&self) -> String {
         self.text.lock().unwrap().clone()
     }
 
     /// Everything, after the process has ended.
-    fn all(&mut self) -> String {
+    pub fn all(&mut self) -> String {
         if let Some(reader) = self.reader.take() {
             reader.join().unwrap();
         }
@@ -260,7 +260,7 @@ pub fn run_to_end_under(wrapper: &[&str], args: &[&str]) -> (i32, String, String
     (status.code().expect("it ended by itself"), stdout.all(), stderr.all())
 }
 
-fn command(wrapper: &[&str]) -> Command {
+pub(super) fn command(wrapper: &[&str]) -> Command {
     let program = env!("CARGO_BIN_EXE_redpkt-bench");
     let mut words = wrapper.iter().copied().chain([program]);
     let mut command = Command::new(words.next().unwrap_or(program));
