@@ -109,7 +109,7 @@ impl Seconds<'_> {
         let udp =
             if is_xdp { "UDP: the AF_XDP engine's (the kernel sees none)" } else { "UDP: the kernel's" };
         let interfaces = self.seconds.iter().rev().find(|second| !second.interfaces.is_empty());
-        let interface = interfaces.map_or_else(String::new, |second| second.interfaces.join(", "));
+        let interface = interfaces.map_or_else(String::new, Second::interface_names);
         let lines = |server, kernel, card, client: (&str, Count)| {
             vec![
                 self.server("server: datagrams", 0, server).broad(),

@@ -132,7 +132,6 @@ enum Clients {
 /// Looks at a run from all sides.
 pub fn sides(series: &Series, seconds: &[Second]) -> Sides {
     let interfaces = seconds.iter().rev().find(|second| !second.interfaces.is_empty());
-    let interfaces = interfaces.map_or(&[][..], |second| &second.interfaces);
     let is_xdp = seconds.iter().any(|second| second.is_xdp);
     let total = series.totals();
     let sources = series.sources();
@@ -174,7 +173,7 @@ pub fn sides(series: &Series, seconds: &[Second]) -> Sides {
     if any_server && !is_xdp && place != Clients::Both {
         pairs.extend(with_the_kernel(total, place));
     }
-    if any_server && !interfaces.is_empty() && place != Clients::Both {
+    if let Some(interfaces) = interfaces.filter(|_| any_server && place != Clients::Both) {
         pairs.extend(with_the_interface(series, interfaces, is_xdp));
     }
     let meanwhile = meanwhile(seconds);
@@ -279,8 +278,8 @@ fn with_the_kernel(total: &Counts, place: Clients) -> [Pair; 2] {
     ]
 }
 
-fn with_the_interface(series: &Series, interfaces: &[String], is_xdp: bool) -> [Pair; 2] {
-    let (total, name) = (series.totals(), interfaces.join(", "));
+fn with_the_interface(series: &Series, interfaces: &Second, is_xdp: bool) -> [Pair; 2] {
+    let (total, name) = (series.totals(), interfaces.interface_names());
     let cause = "other packets (TCP, ARP) are counted there too; offloads count several datagrams as one";
     let (first_in, first_out) = (format!("{name} received"), format!("{name} sent"));
     let kernel = if is_xdp { "the AF_XDP engine" } else { "the kernel's UDP" };

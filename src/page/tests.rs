@@ -49,7 +49,7 @@ fn server(second: u64) -> ServerReading {
         load_level: 40,
         workers: vec![WorkerReading { cpu_ns: 300_000_000 * second, ..WorkerReading::default() }],
         io: IoReading { engine: "mmsg".into() },
-        machine: Machine { interfaces: vec![lo], udp: Some(udp), softnet: None },
+        machine: Machine { interfaces: vec![lo], udp: Some(udp), ..Machine::default() },
         ..ServerReading::default()
     }
 }

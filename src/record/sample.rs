@@ -60,9 +60,13 @@ impl Reading {
 }
 
 impl Source {
-    /// The machine's name or address in the URL, `localhost` for all of the loopback's. Sources of one machine tell the
+    /// Whose counters of the machine it tells: the name of its network namespace, or where it does not say, the
+    /// machine's name or address in the URL, `localhost` for all of the loopback's. Sources of one machine tell the
     /// same of it.
     pub fn machine_name(&self) -> &str {
+        if let Some(namespace) = &self.reading.machine().namespace {
+            return namespace;
+        }
         let rest = self.url.split_once("://").map_or(self.url.as_str(), |(_, rest)| rest);
         let place = rest.split('/').next().unwrap_or(rest);
         let name = match place.rsplit_once(':') {
@@ -105,6 +109,7 @@ fn decode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Latencies, D::Er
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::machine::Machine;
 
     #[test]
     fn the_machine_of_a_url() {
@@ -112,6 +117,10 @@ mod tests {
             let reading = Reading::Client(Box::default());
             Source { url: url.into(), reading, latencies: Latencies::default() }.machine_name().to_owned()
         };
+        let machine = Machine { namespace: Some("0a net:[7]".into()), ..Machine::default() };
+        let reading = Reading::Client(Box::new(ClientReading { machine, ..ClientReading::default() }));
+        let told = Source { url: "http://127.0.0.1:1".into(), reading, latencies: Latencies::default() };
+        assert_eq!(told.machine_name(), "0a net:[7]");
         assert_eq!(name("http://127.0.0.1:7101"), "localhost");
         assert_eq!(name("http://localhost:7101"), "localhost");
         assert_eq!(name("http://[::1]:7101/"), "localhost");

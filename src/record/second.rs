@@ -31,6 +31,16 @@ pub struct Second {
     pub interfaces: Vec<String>,
 }
 
+impl Second {
+    /// The interfaces whose packets are counted, in a few words; of many only how many they are. Empty if none is.
+    pub fn interface_names(&self) -> String {
+        match self.interfaces.as_slice() {
+            [_, _, _, _, ..] => format!("{} interfaces", self.interfaces.len()),
+            few => few.join(", "),
+        }
+    }
+}
+
 /// Datagrams lost, by place, in one second or in all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Losses {

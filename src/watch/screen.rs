@@ -174,7 +174,7 @@ fn lines_of(last: &Second) -> Vec<Line<'static>> {
             own(Count::DatagramsOut, Count::DatagramsSent),
             per(Count::UdpIn),
             per(Count::UdpOut),
-            if last.interfaces.is_empty() { "interface".to_owned() } else { last.interfaces.join("+") },
+            if last.interfaces.is_empty() { "interface".to_owned() } else { last.interface_names() },
             per(Count::InterfaceIn),
             per(Count::InterfaceOut)
         )),

@@ -15,6 +15,7 @@ fn machine(in_errors: u64, softnet_dropped: u64, rx_missed: u64) -> Machine {
     };
     let other = Interface { name: "eth1".into(), rx_missed: 999 * rx_missed, ..Interface::default() };
     Machine {
+        namespace: None,
         interfaces: vec![interface, other],
         udp: Some(Udp {
             in_errors,

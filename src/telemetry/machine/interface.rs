@@ -54,7 +54,7 @@ pub struct Queue {
 }
 
 /// All interfaces by name: those that serve first, then those with addresses or packets, [`INTERFACES_MAX`] of them.
-pub fn read(serves: impl Fn(&[IpAddr]) -> bool) -> Vec<Interface> {
+pub fn read(listen: &[IpAddr]) -> Vec<Interface> {
     let mut addresses: HashMap<String, Vec<IpAddr>> = HashMap::new();
     for each in getifaddrs().into_iter().flatten() {
         let addresses = addresses.entry(each.interface_name).or_default();
@@ -63,6 +63,7 @@ pub fn read(serves: impl Fn(&[IpAddr]) -> bool) -> Vec<Interface> {
         addresses.extend(v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip()))));
     }
     let own = |name: &str| addresses.get(name).map_or(&[][..], Vec::as_slice);
+    let serves = |name: &str| serves(listen, name, own(name), own(LOOPBACK));
     let status = std::fs::read("/proc/thread-self/net/dev").ok();
     let status = status.and_then(|text| procfs::FromRead::from_read(text.as_slice()).ok());
     let status = status.map(|procfs::net::InterfaceDeviceStatus(status)| status).unwrap_or_default();
@@ -70,11 +71,24 @@ pub fn read(serves: impl Fn(&[IpAddr]) -> bool) -> Vec<Interface> {
     let mut found: Vec<(bool, DeviceStatus)> = status
         .into_values()
         .filter(|status| used(status) || !own(&status.name).is_empty())
-        .map(|status| (serves(own(&status.name)), status))
+        .map(|status| (serves(&status.name), status))
         .collect();
     found.sort_by(|(serves, a), (also, b)| also.cmp(serves).then_with(|| a.name.cmp(&b.name)));
     found.truncate(INTERFACES_MAX);
     found.into_iter().map(|(serves, status)| Interface::of(serves, status)).collect()
+}
+
+/// The interface of what does not leave the machine.
+const LOOPBACK: &str = "lo";
+
+/// Whether datagrams to one of `listen` come by the interface of this name, which has the addresses `own`, on a machine
+/// whose loopback has the addresses `looped`.
+fn serves(listen: &[IpAddr], name: &str, own: &[IpAddr], looped: &[IpAddr]) -> bool {
+    listen.iter().any(|addr| match addr {
+        addr if addr.is_unspecified() => true,
+        addr if !addr.is_loopback() && looped.contains(addr) => name != LOOPBACK,
+        addr => own.contains(addr),
+    })
 }
 
 impl Interface {
@@ -106,12 +120,26 @@ impl Interface {
 mod tests {
     use super::*;
 
+    /// Expect: whoever has the address; all for a wildcard; and all but the loopback for an address that it has only so
+    /// that no interface has it.
+    #[test]
+    fn interfaces_serve_their_own_addresses_and_those_of_the_machine() {
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        let looped = [ip("127.0.0.1"), ip("10.78.255.1")];
+        let serves = |listen: &str, name: &str, own: &[IpAddr]| serves(&[ip(listen)], name, own, &looped);
+        let eth0 = [ip("10.0.0.1"), ip("fd00::1")];
+        assert!(serves("10.0.0.1", "eth0", &eth0) && serves("fd00::1", "eth0", &eth0));
+        assert!(!serves("10.0.0.2", "eth0", &eth0) && !serves("127.0.0.1", "eth0", &eth0));
+        assert!(serves("0.0.0.0", "eth0", &eth0) && serves("::", "lo", &looped));
+        assert!(serves("127.0.0.1", "lo", &looped));
+        assert!(serves("10.78.255.1", "eth0", &eth0) && !serves("10.78.255.1", "lo", &looped));
+    }
+
     /// Expect: the loopback, which carries what is sent to its address, with as many packets out as in.
     #[test]
     fn the_loopback_counts_its_packets() {
-        let serves = |addresses: &[IpAddr]| addresses.contains(&"127.0.0.1".parse().unwrap());
         let count = || {
-            let found = read(serves);
+            let found = read(&["127.0.0.1".parse().unwrap()]);
             assert_eq!(found.iter().filter(|each| each.serves).count(), 1);
             (found[0].name.clone(), found[0].rx_packets, found[0].tx_packets)
         };
