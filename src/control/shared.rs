@@ -14,7 +14,9 @@ use crate::set::SetState;
 use crate::set::book::Order;
 use crate::telemetry::latencies::Latencies;
 use crate::telemetry::machine::Machine;
-use crate::worker::{Command, GroupSnapshot, Plan, SetSnapshot, WorkerHandle, WorkerHangs, WorkerSnapshot};
+use crate::worker::{
+    Command, GroupSnapshot, Plan, SetSnapshot, WorkerHandle, WorkerHangs, WorkerLatencies, WorkerSnapshot,
+};
 use redpkt_proto::keyring::KeyRing;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -103,8 +105,9 @@ impl Shared {
 
     /// How long requests of all workers take, by what is measured and by op.
     pub fn latencies(&self) -> Latencies {
-        let mut all = Latencies::default();
-        self.workers.iter().filter_map(WorkerHandle::latencies).for_each(|each| all.add(&each.read()));
+        let mut each = self.workers.iter().filter_map(WorkerHandle::latencies).map(WorkerLatencies::read);
+        let mut all = each.next().unwrap_or_default();
+        each.for_each(|other| all.add(&other));
         all
     }
 

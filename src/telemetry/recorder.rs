@@ -37,6 +37,11 @@ impl Recorder {
         count.store(count.load(Ordering::Relaxed) + times, Ordering::Relaxed);
     }
 
+    /// Whether nothing was recorded yet.
+    pub fn is_empty(&self) -> bool {
+        self.counts.iter().all(|count| count.load(Ordering::Relaxed) == 0)
+    }
+
     /// All values so far, each as the middle of its bucket.
     pub fn read(&self) -> Histogram<u64> {
         let mut histogram = crate::hdr::histogram();

@@ -92,11 +92,13 @@ impl WorkerLatencies {
         let kinds =
             [("queueing", &self.queueing), ("service", &self.service), ("ledger_wait", &self.ledger_wait)];
         for (kind, recorders) in kinds {
-            let named = recorders.iter().zip(OPS);
+            // A histogram is some hundred times as much memory as the buckets that have values.
+            let named = recorders.iter().zip(OPS).filter(|(recorder, _)| !recorder.is_empty());
             all.extend(named.map(|(recorder, (_, op))| (format!("{kind}/{op}"), recorder.read())));
         }
-        all.insert("turn/worker".to_owned(), self.turn.read());
-        all.retain(|_, histogram| !histogram.is_empty());
+        if !self.turn.is_empty() {
+            all.insert("turn/worker".to_owned(), self.turn.read());
+        }
         Latencies(all)
     }
 }

@@ -330,6 +330,7 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
             // Before receiving: a turn that then finds nothing has found all that came before the order.
             while let Some(command) = self.commands.pop() {
                 let now = self.clock.now();
+                self.measuring.begins(now.mono_ns);
                 self.obey(command, now);
                 self.measuring.did(Cause::Command, &self.clock);
             }
@@ -348,9 +349,7 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
                 self.handle_taken_over(now);
                 self.measuring.handled_others(&mut self.core);
             }
-            if received + taken > 0 {
-                self.measuring.did(Cause::Batch, &self.clock);
-            }
+            self.measuring.handled(received + taken, &self.clock);
             let engine = &mut self.engine;
             let mut gather = Gather::new(|path, frames| engine.send(path, frames.as_bytes()));
             let heard = match &mut self.backend {
@@ -388,7 +387,7 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
             if idle && self.idle == Idle::Block {
                 let awaits = self.core.awaits_backend();
                 self.engine.wait(if awaits { SLEEP_FOR_BACKEND } else { SLEEP });
-                self.measuring.woke(&self.clock);
+                self.measuring.woke();
             } else if idle {
                 std::hint::spin_loop();
             }

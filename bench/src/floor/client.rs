@@ -207,7 +207,7 @@ impl Client {
                     tally.answers += 1;
                     tally.latency_ns.saturating_record(now_ns.saturating_sub(since_ns).max(1));
                 }
-                Err(Unexpected::Late) => tally.late += 1,
+                Err(Unexpected::Late | Unexpected::Refused) => tally.late += 1,
                 Err(Unexpected::Wrong) => tally.wrong += 1,
             }
         });

@@ -1,6 +1,6 @@
 //! What the measuring client keeps of each user, and the frames it makes and checks with it.
 
-use redpkt_proto::body::{Answer, Request, Status};
+use redpkt_proto::body::{Answer, Refusal, RefusalCode, Request, Status};
 use redpkt_proto::seal::{SessionKey, open, seal};
 use redpkt_proto::{Direction, Frame, Header, Op, Rng};
 
@@ -37,6 +37,8 @@ pub enum Answerer {
 pub enum Unexpected {
     /// The answer to a request that has its answer already, or to an earlier transmission of it.
     Late,
+    /// A server that was held up for a moment has no time for it: it is sent again like one that was lost.
+    Refused,
     /// Not the answer of that user's session at all.
     Wrong,
 }
@@ -104,6 +106,9 @@ impl User {
 
     /// Opens and checks the answer; since when its latency counts.
     pub fn take(&mut self, frame: &mut Frame, answerer: Answerer) -> Result<u64, Unexpected> {
+        if answerer == Answerer::Server && is_refusal(frame) {
+            return Err(Unexpected::Refused);
+        }
         open(&self.key, frame).map_err(|_| Unexpected::Wrong)?;
         // Both begin with the req, so the work is the same.
         let answer: Answer = frame.body();
@@ -125,10 +130,18 @@ impl User {
     }
 }
 
+/// ERROR Load, which is not sealed: it was decided from the header alone.
+fn is_refusal(frame: &Frame) -> bool {
+    let refusal: Refusal = frame.body();
+    let is_error = frame.header.direction() == Direction::ToClient && frame.header.op == Op::Error as u8;
+    is_error && refusal.code == RefusalCode::Load as u8
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use rand::SeedableRng as _;
+    use zerocopy::FromZeros as _;
 
     fn user() -> User {
         User::strangers(1, &mut Rng::seed_from_u64(1)).remove(0)
@@ -158,6 +171,10 @@ mod tests {
         let mut user = user();
         let frame = user.shake(7, 55);
         assert_eq!(user.take(&mut frame.clone(), Answerer::Server), Err(Unexpected::Wrong));
+        let refusal = Refusal { code: RefusalCode::Load as u8, ..Refusal::new_zeroed() };
+        let mut refused = Frame::new(Header::new(7, Direction::ToClient, Op::Error), &refusal);
+        assert_eq!(user.take(&mut refused.clone(), Answerer::Server), Err(Unexpected::Refused));
+        assert_eq!(user.take(&mut refused, Answerer::Echo), Err(Unexpected::Wrong));
         let mut damaged = frame;
         damaged.body[0] ^= 1;
         assert_eq!(user.take(&mut damaged, Answerer::Echo), Err(Unexpected::Wrong));
