@@ -87,7 +87,7 @@ pub fn states(second: &Second) -> Vec<String> {
         (second.counts[Count::Stalls] as u64, "stalls"),
     ] {
         if count > 0 {
-            states.push(format!("{count} {what}"));
+            states.push(format!("{what}: {count}"));
         }
     }
     states
