@@ -177,7 +177,7 @@ mod tests {
         assert!(
             line.contains("0/0/17/0")
                 && line.contains("45.0µs/2.10ms s")
-                && line.ends_with("1 groups failed")
+                && line.ends_with("groups failed: 1")
         );
     }
 

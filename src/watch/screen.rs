@@ -318,7 +318,7 @@ mod tests {
                 "tag",
                 "load 33",
                 "group 0 failed",
-                "1 groups failed",
+                "groups failed: 1",
                 "q leaves",
             ] {
                 assert!(text.contains(part), "no {part:?} in\n{text}");
