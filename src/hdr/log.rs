@@ -13,7 +13,6 @@ use flate2::read::ZlibDecoder;
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
 use hdrhistogram::serialization::{Deserializer, Serializer as _, V2DeflateSerializer};
-use std::fmt::Write as _;
 use std::io::{self, Read as _, Write};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -44,26 +43,36 @@ impl Log {
     /// Adds the values, in ns, of `length` from `start` on, which counts from the beginning. A tag tells apart what is
     /// logged into one file; it has neither commas nor spaces.
     pub fn add(&mut self, tag: Option<&str>, start: Duration, length: Duration, histogram: &Histogram<u64>) {
-        const NS_IN_MS: f64 = 1e6;
-        let (start, length) = (start.as_secs_f64(), length.as_secs_f64());
-        let (max, encoded) = (histogram.max() as f64 / NS_IN_MS, encode(histogram));
-        let tag = tag.map_or_else(String::new, |tag| format!("Tag={tag},"));
-        let _ = writeln!(self.lines, "{tag}{start:.3},{length:.3},{max:.3},{encoded}");
+        self.lines.push_str(&line(tag, start, length, histogram));
     }
 
     /// Writes the file.
     pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        let begins = self.begins.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-        writeln!(out, "#[Logged by redpkt: {}; Interval_Max in ms]", self.what)?;
-        writeln!(out, "#[Histogram log format version 1.3]")?;
-        writeln!(out, "#[StartTime: {begins:.3} (seconds since epoch)]")?;
-        writeln!(out, "{}", Unit::Ns.comment())?;
-        writeln!(
-            out,
-            r#""StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram""#
-        )?;
+        out.write_all(heading(self.begins, self.what).as_bytes())?;
         out.write_all(self.lines.as_bytes())
     }
+}
+
+/// What a log begins with: of what began at this time, and what it is in a few words.
+pub fn heading(begins: SystemTime, what: &str) -> String {
+    let begins = begins.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+    format!(
+        "#[Logged by redpkt: {what}; Interval_Max in ms]\n\
+         #[Histogram log format version 1.3]\n\
+         #[StartTime: {begins:.3} (seconds since epoch)]\n\
+         {}\n\
+         \"StartTimestamp\",\"Interval_Length\",\"Interval_Max\",\"Interval_Compressed_Histogram\"\n",
+        Unit::Ns.comment()
+    )
+}
+
+/// An interval's line, as [`Log::add`] has it.
+pub fn line(tag: Option<&str>, start: Duration, length: Duration, histogram: &Histogram<u64>) -> String {
+    const NS_IN_MS: f64 = 1e6;
+    let (start, length) = (start.as_secs_f64(), length.as_secs_f64());
+    let (max, encoded) = (histogram.max() as f64 / NS_IN_MS, encode(histogram));
+    let tag = tag.map_or_else(String::new, |tag| format!("Tag={tag},"));
+    format!("{tag}{start:.3},{length:.3},{max:.3},{encoded}\n")
 }
 
 /// Why a line cannot be read.

@@ -1,20 +1,25 @@
-//! A run's directory: `run.json` says what it is, `samples.jsonl` has a sample a line.
+//! A run's directory: `run.json` says what it is, `samples.jsonl` has a sample a line, `latencies.hlog` the histograms
+//! of all sources together, a line for each sort and second, for HdrHistogram's viewers.
 //!
 //! Each line is flushed when it is written, so whatever ends a run, what was recorded stays. Histograms are kept as
 //! what came since the sample before, so lines are small and sums of lines are exact.
 
 use super::{Sample, Second, Series};
+use crate::hdr::log;
+use crate::telemetry::latencies::Latencies;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 /// The format's number: another one is not read.
 pub const FORMAT: u32 = 1;
 
 const RUN: &str = "run.json";
 const SAMPLES: &str = "samples.jsonl";
+const LATENCIES: &str = "latencies.hlog";
 
 /// A longer line is no sample: 64 sources with all histograms take a tenth of it.
 const LINE_BYTES_MAX: u64 = 64 << 20;
@@ -43,6 +48,7 @@ pub struct Recorder {
     dir: PathBuf,
     run: Run,
     samples: File,
+    latencies: File,
     series: Series,
     /// What went wrong first: nothing is written behind half a line.
     failed: Option<ErrorKind>,
@@ -69,7 +75,12 @@ impl Recorder {
             settings,
             ..Run::default()
         };
-        let recorder = Recorder { dir: dir.to_owned(), run, samples, series: Series::new(), failed: None };
+        let latencies = File::create(dir.join(LATENCIES)).map_err(|error| context("recording in", &error))?;
+        let series = Series::new();
+        let mut recorder = Recorder { dir: dir.to_owned(), run, samples, latencies, series, failed: None };
+        let heading =
+            log::heading(SystemTime::now(), "latencies of all sources, tagged by what and of which op");
+        recorder.latencies.write_all(heading.as_bytes()).map_err(|error| context("recording in", &error))?;
         recorder.write_run().map_err(|error| context("recording in", &error))?;
         Ok(recorder)
     }
@@ -86,18 +97,26 @@ impl Recorder {
             return Err(io::Error::new(kind, "nothing is recorded since the first error"));
         }
         let (second, intervals) = self.series.push_with(sample);
-        let written = self.write(sample, intervals);
+        let mut all = Latencies::default();
+        intervals.iter().for_each(|interval| all.add(interval));
+        let logged = second.as_ref().map_or(Ok(()), |second| self.write_latencies(second, &all));
+        let written = logged.and_then(|()| self.write(sample, intervals));
         if let Err(error) = &written {
             self.failed = Some(error.kind());
         }
         written.map(|()| second)
     }
 
-    fn write(
-        &mut self,
-        sample: &Sample,
-        intervals: Vec<crate::telemetry::latencies::Latencies>,
-    ) -> io::Result<()> {
+    fn write_latencies(&mut self, second: &Second, all: &Latencies) -> io::Result<()> {
+        let length = Duration::from_secs_f64(second.span_s);
+        let start = Duration::from_secs_f64(second.at_s).saturating_sub(length);
+        let full = all.0.iter().filter(|(_, histogram)| !histogram.is_empty());
+        let lines: String =
+            full.map(|(name, histogram)| log::line(Some(name), start, length, histogram)).collect();
+        self.latencies.write_all(lines.as_bytes())
+    }
+
+    fn write(&mut self, sample: &Sample, intervals: Vec<Latencies>) -> io::Result<()> {
         let mut kept = sample.clone();
         kept.sources.iter_mut().zip(intervals).for_each(|(source, interval)| source.latencies = interval);
         let mut line = serde_json::to_vec(&kept)?;

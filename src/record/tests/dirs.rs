@@ -32,6 +32,14 @@ fn a_run_comes_back() {
     assert_eq!(found.series.latencies().of_kind("service").len(), 30);
     assert_eq!((&found.run.settings["users"], &found.run.verdict["ok"]), (&json!(5), &json!(true)));
     assert_eq!(found.run.sources, ["http://a:1"]);
+    // The same values once more, for HdrHistogram's viewers.
+    let log = fs::read_to_string(dir.join("latencies.hlog")).unwrap();
+    let lines = log.split_inclusive('\n');
+    let intervals: Vec<_> =
+        lines.filter_map(|line| crate::hdr::log::interval(line.as_bytes()).unwrap()).collect();
+    let values: u64 = intervals.iter().map(|interval| interval.decode().unwrap().len()).sum();
+    assert!(intervals.iter().all(|interval| interval.tag == Some("service/shake")));
+    assert_eq!((intervals.len(), values), (3, 30));
     let again = Recorder::create(&dir, json!({})).unwrap_err();
     assert!(again.to_string().contains("has a run already"), "{again}");
 }
