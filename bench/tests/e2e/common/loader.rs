@@ -2,11 +2,10 @@
 
 use super::http::{Reply, ask};
 use super::server::{Output, command};
-use super::{Keys, PATIENCE, Server, wait_for};
+use super::{Keys, Server, figures_when, wait_for};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::process::Child;
-use std::time::Instant;
 
 /// A running `redpkt-bench run --http-listen`. Killed when it is dropped.
 pub struct Loader {
@@ -61,15 +60,7 @@ impl Loader {
     }
 
     pub fn stats_when(&self, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            let stats = self.stats();
-            if is_so(&stats) {
-                return stats;
-            }
-            assert!(Instant::now() < end, "waited in vain for {what}: {stats:#}");
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
+        figures_when(what, || self.stats(), is_so)
     }
 
     /// Waits for its end: its exit code, and what it wrote to stderr.

@@ -2,7 +2,7 @@
 
 use super::http::{Reply, ask};
 use super::place::{self, at_server};
-use super::{Keys, PATIENCE, wait_for};
+use super::{Keys, PATIENCE, figures_when, wait_for};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -130,15 +130,7 @@ impl Server {
 
     /// The figures once they are as wished; workers publish theirs some times a second.
     pub fn stats_when(&self, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            let stats = self.stats();
-            if is_so(&stats) {
-                return stats;
-            }
-            assert!(Instant::now() < end, "waited in vain for {what}: {stats:#}");
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
+        figures_when(what, || self.stats(), is_so)
     }
 
     /// What was dropped so far, by reason.
