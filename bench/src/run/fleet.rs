@@ -9,7 +9,7 @@ use super::gather::Gathered;
 use super::generator::{Command, Generator, Measure, Message};
 use super::habits::{HabitOptions, Habits};
 use super::joining::JoinWatch;
-use super::kernel::{KernelCheck, Place, UdpCounters};
+use super::kernel::{KernelCheck, Place};
 use super::options::RunOptions;
 use super::order::Ordered;
 use super::remote::RunPhase;
@@ -23,6 +23,7 @@ use redpkt::cli::Failure;
 use redpkt::control::os_seeded_rng;
 use redpkt::net::affinity::pin_current_thread;
 use redpkt::net::client::{ClientSockets, Peers};
+use redpkt::telemetry::machine::Udp;
 use redpkt_proto::client::Config;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -144,7 +145,7 @@ impl Fleet {
                 Some(ServerSide::read(url).map_err(|why| Failure::machine(format!("--http {why}")))?)
             }
         };
-        let kernel_before = UdpCounters::read(options.target.ip());
+        let kernel_before = Udp::read_of(options.target.ip());
         let ordered = match (&options.order, &options.http) {
             (Some(query), Some(url)) => {
                 Some(Ordered::give(url, query).map_err(|why| Failure::machine(format!("--order {why}")))?)
@@ -160,9 +161,8 @@ impl Fleet {
                 gathered.on_message(message, progress);
             }
         }
-        let kernel = UdpCounters::read(options.target.ip())
-            .zip(kernel_before)
-            .map(|(after, before)| after.since(&before));
+        let kernel =
+            Udp::read_of(options.target.ip()).zip(kernel_before).map(|(after, before)| after.since(&before));
         let (sent, received) = gathered.packets();
         let kernel = KernelCheck::new(kernel, sent, received, self.place);
         let alone = if options.hosts == 1 { Alone::Yes } else { Alone::No };

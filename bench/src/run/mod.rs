@@ -63,7 +63,7 @@ pub use deposit::deposit;
 pub use fleet::Fleet;
 pub use habits::SendHabit;
 pub use host::Host;
-pub use kernel::{KernelCheck, UdpCounters};
+pub use kernel::KernelCheck;
 pub use mix::Mix;
 pub use options::{IdleSet, RunOptions};
 pub use order::OrderFound;

@@ -1,6 +1,7 @@
 //! A server on the lab's interface, users who are content with it, and what the kernel saw of them.
 
 use crate::common::*;
+use redpkt::telemetry::machine::Udp;
 use redpkt_proto::client::Config;
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -54,20 +55,9 @@ pub struct KernelUdp {
 impl KernelUdp {
     /// Both families', by now.
     pub fn now() -> KernelUdp {
-        let read = |file: &str| {
-            at_server(|| std::fs::read_to_string(format!("/proc/thread-self/net/{file}"))).unwrap_or_default()
-        };
-        let v4 = read("snmp");
-        let mut lines = v4.lines().filter_map(|line| line.strip_prefix("Udp: "));
-        let names = lines.next().unwrap().split(' ');
-        let values = lines.next().unwrap().split(' ').map(|value| value.parse::<u64>().unwrap());
-        let v4: Vec<(&str, u64)> = names.zip(values).collect();
-        let v6 = read("snmp6");
-        let v6 = v6.lines().filter_map(|line| line.strip_prefix("Udp6")?.split_once(char::is_whitespace));
-        let v6 = v6.map(|(name, value)| (name, value.trim().parse::<u64>().unwrap()));
-        let all: Vec<(&str, u64)> = v4.into_iter().chain(v6).collect();
-        let sum = |names: &[&str]| all.iter().filter(|(name, _)| names.contains(name)).map(|(_, n)| n).sum();
-        KernelUdp { received: sum(&["InDatagrams", "NoPorts", "InErrors"]), sent: sum(&["OutDatagrams"]) }
+        let udp = at_server(Udp::read).expect("the kernel tells");
+        let received = udp.in_datagrams + udp.no_ports + udp.in_errors;
+        KernelUdp { received, sent: udp.out_datagrams }
     }
 }
 

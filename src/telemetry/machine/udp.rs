@@ -1,6 +1,7 @@
 //! The UDP counters of the kernel: `/proc/net/snmp` and `/proc/net/snmp6` (RFC 4113).
 
 use serde::{Deserialize, Serialize};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Totals of this network namespace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,12 +28,35 @@ pub struct Udp {
 impl Udp {
     /// Both families together; `None` if the kernel tells of neither.
     pub fn read() -> Option<Udp> {
-        let read = |path| std::fs::read_to_string(path).ok();
-        let v4 = read("/proc/thread-self/net/snmp").and_then(|text| Udp::parse_v4(&text));
-        let v6 = read("/proc/thread-self/net/snmp6").and_then(|text| Udp::parse_v6(&text));
-        match (v4, v6) {
+        match (
+            Udp::read_of(IpAddr::V4(Ipv4Addr::UNSPECIFIED)),
+            Udp::read_of(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
+        ) {
             (None, None) => None,
             (v4, v6) => Some(v4.unwrap_or_default().and(&v6.unwrap_or_default())),
+        }
+    }
+
+    /// The family of `ip`; `None` if the kernel does not tell.
+    pub fn read_of(ip: IpAddr) -> Option<Udp> {
+        let read = |path| std::fs::read_to_string(path).ok();
+        match ip {
+            IpAddr::V4(_) => Udp::parse_v4(&read("/proc/thread-self/net/snmp")?),
+            IpAddr::V6(_) => Udp::parse_v6(&read("/proc/thread-self/net/snmp6")?),
+        }
+    }
+
+    /// What was counted since `before`.
+    pub fn since(&self, before: &Udp) -> Udp {
+        Udp {
+            in_datagrams: self.in_datagrams.wrapping_sub(before.in_datagrams),
+            out_datagrams: self.out_datagrams.wrapping_sub(before.out_datagrams),
+            no_ports: self.no_ports.wrapping_sub(before.no_ports),
+            in_errors: self.in_errors.wrapping_sub(before.in_errors),
+            rcvbuf_errors: self.rcvbuf_errors.wrapping_sub(before.rcvbuf_errors),
+            sndbuf_errors: self.sndbuf_errors.wrapping_sub(before.sndbuf_errors),
+            csum_errors: self.csum_errors.wrapping_sub(before.csum_errors),
+            mem_errors: self.mem_errors.wrapping_sub(before.mem_errors),
         }
     }
 
