@@ -13,6 +13,7 @@ pub mod cookie;
 pub mod derive;
 pub mod frame;
 pub mod handshake;
+pub mod keylog;
 pub mod keyring;
 pub mod limits;
 pub mod path;

@@ -1,0 +1,3 @@
+//! Reads, summarises and records captures of redpkt's traffic.
+
+#![forbid(unsafe_code)]
