@@ -3,6 +3,7 @@
 //! `docs/ARCHITECTURE.md` shows the way of a datagram and which module may import which.
 
 pub mod audit;
+pub mod capture;
 pub mod cli;
 pub mod control;
 pub mod gate;

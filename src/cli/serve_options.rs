@@ -5,6 +5,7 @@ use super::parse::{
     At, Cores, parse_at, parse_backend, parse_batch, parse_cores, parse_fen_range, parse_seconds,
 };
 use super::{Failure, http_settings};
+use crate::capture::{CaptureSettings, Sample};
 use crate::control::{
     FEN_IN_ALL_MAX, HttpSettings, Io, OrderError, Settings, Totals, check_order, read_table,
 };
@@ -28,6 +29,7 @@ use std::path::PathBuf;
   redpkt serve --key redpkt.key --mint 200 --mint-total 40000 --mint-fen 1..200
   redpkt serve --key redpkt.key --listen 0.0.0.0:7100 --listen [::]:7100 --workers 4
   redpkt serve --key redpkt.key --listen 192.0.2.1:7100 --io xdp --iface eth0      # past the kernel's stack
+  redpkt serve --key redpkt.key --pcap night.pcap --pcap-sample 1/1000 --keylog night.keys    # a look at what users get
   redpkt serve --config redpkt.toml        # the same options by their long names, as TOML
   redpkt serve --key redpkt.key --ledger sqlite:money --mint 50000 --mint-total 5000000 --packets 5000000 --mint-at 00:00:00
   curl http://127.0.0.1:7101/stats.json
@@ -149,6 +151,15 @@ pub struct ServeArgs {
     /// Whether workers measure how long requests take, and what holds them up
     #[arg(long, value_enum, default_value_t = OnOff::On)]
     telemetry: OnOff,
+    /// Write the datagrams of --pcap-sample into a new capture file, 0600; read it with redpkt-pcap or Wireshark
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
+    /// Whose datagrams: one in N users, sessions as a whole
+    #[arg(long, value_name = "1/N", default_value_t = Sample::ALL, requires = "pcap")]
+    pcap_sample: Sample,
+    /// Add the keys of all new sessions to a file, 0600, that opens captures; who has it can read and forge all traffic
+    #[arg(long, value_name = "FILE")]
+    keylog: Option<PathBuf>,
     /// Let POST /sets/N/panic have a SET panic, to practise what follows
     #[arg(long)]
     drills: bool,
@@ -252,6 +263,7 @@ impl ServeArgs {
             key_file: self.key,
             json_lines: self.json,
             telemetry: self.telemetry == OnOff::On,
+            capture: CaptureSettings { pcap: self.pcap, sample: self.pcap_sample, keylog: self.keylog },
             drills: self.drills,
         })
     }

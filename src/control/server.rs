@@ -8,10 +8,11 @@ use super::recover::{RecoverError, Store, recover};
 use super::settings::Settings;
 use super::shared::Shared;
 use super::stats::{Stats, drops, queues_lost};
+use crate::capture::{Capture, CaptureError, Tapped, WorkerEnds};
 use crate::ledger::AnyLedger;
-use crate::net::{self, BindError, XdpError};
+use crate::net::{self, BindError, Engine, XdpError};
 use crate::set::book::Book;
-use crate::set::{Beginning, Core, links};
+use crate::set::{Beginning, Core, KeyLog, links};
 use crate::telemetry;
 use crate::worker::{self, Clock, Command, Own, WorkerHandle, WorkerOptions};
 use rand::{Rng as _, SeedableRng as _};
@@ -79,6 +80,9 @@ pub enum StartError {
     /// No randomness.
     #[error("the operating system gives no random bytes: {0}")]
     Random(getrandom::Error),
+    /// Traffic or keys cannot be written.
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
     /// The ledger cannot be gone on with.
     #[error(transparent)]
     Ledger(#[from] RecoverError),
@@ -97,6 +101,7 @@ impl StartError {
     pub fn is_usage(&self) -> bool {
         match self {
             StartError::Ledger(error) => error.is_usage(),
+            StartError::Capture(error) => error.is_usage(),
             StartError::OtherMint => true,
             StartError::Xdp(error) => error.is_usage(),
             StartError::Mint(refused) => matches!(refused, Refused::TooMuch | Refused::Full(_)),
@@ -109,6 +114,7 @@ impl StartError {
 pub struct Server {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+    capture: Option<Capture>,
     sampler: Sampler,
     alarms: Alarms,
 }
@@ -129,17 +135,19 @@ impl Server {
         let rngs = || os_seeded_rng().expect("the operating system has just given random bytes");
         let recovered = recover(&settings, &store, &wakers, rngs)?;
         open_for_business(newest_session(&recovered.groups), recovered.newest_wall_ms)?;
-        let (workers, threads) = match engines {
-            Engines::Mmsg(engines) => start_workers(&settings, engines, recovered.groups)?,
-            Engines::Xdp(engines) => start_workers(&settings, engines, recovered.groups)?,
+        let Running { workers, threads, capture } = match engines {
+            Engines::Mmsg(engines) => start_capturing(&settings, engines, recovered.groups)?,
+            Engines::Xdp(engines) => start_capturing(&settings, engines, recovered.groups)?,
         };
         let desk = Desk::recovered(recovered.orders, recovered.payments);
-        let shared = Shared::new(settings, store, workers, desk, listen, io);
+        let captured = capture.as_ref().map(|capture| Arc::clone(capture.counters()));
+        let shared = Shared::new(settings, store, workers, desk, listen, io, captured);
         let server = Server {
             sampler: Sampler::new(shared.started()),
             alarms: Alarms::default(),
             shared: Arc::new(shared),
             threads,
+            capture,
         };
         match server.give_first_order() {
             Ok(()) => Ok(server),
@@ -189,6 +197,9 @@ impl Server {
         for thread in self.threads {
             // A worker's panic was caught and is told by `failed_worker`.
             let _ = thread.join();
+        }
+        if let Some(capture) = self.capture {
+            capture.finish();
         }
         (self.shared.stats(), self.shared.failed_worker())
     }
@@ -241,15 +252,44 @@ fn open_for_business(newest: u32, newest_wall_ms: u64) -> Result<(), StartError>
     Ok(())
 }
 
-/// Workers, and their threads.
-type Running = (Vec<WorkerHandle<AnyLedger>>, Vec<JoinHandle<()>>);
+/// Workers, their threads, and what is written of their traffic.
+struct Running {
+    workers: Vec<WorkerHandle<AnyLedger>>,
+    threads: Vec<JoinHandle<()>>,
+    capture: Option<Capture>,
+}
 
-fn start_workers<E: net::Engine + Send + 'static>(
+/// Starts the workers, with what they write of their traffic if that is wanted.
+fn start_capturing<E: Engine + Send + 'static>(
     settings: &Settings,
     engines: Vec<E>,
     groups: Vec<(Book, AnyLedger)>,
 ) -> Result<Running, StartError> {
-    let wakers: Vec<_> = engines.iter().map(net::Engine::waker).collect();
+    let workers = engines.len();
+    if settings.capture.is_off() {
+        let key_logs = (0..workers).map(|_| None).collect();
+        return start_workers(settings, engines, groups, key_logs);
+    }
+    let (capture, ends) = Capture::start(&settings.capture, engines[0].own_ends(), workers)?;
+    let (taps, key_logs): (Vec<_>, Vec<_>) =
+        ends.into_iter().map(|WorkerEnds { tap, key_log }| (tap, key_log)).unzip();
+    let running = match taps.into_iter().collect::<Option<Vec<_>>>() {
+        None => start_workers(settings, engines, groups, key_logs)?,
+        Some(taps) => {
+            let tapped = engines.into_iter().zip(taps).map(|(engine, tap)| Tapped::new(engine, tap));
+            start_workers(settings, tapped.collect(), groups, key_logs)?
+        }
+    };
+    Ok(Running { capture: Some(capture), ..running })
+}
+
+fn start_workers<E: Engine + Send + 'static>(
+    settings: &Settings,
+    engines: Vec<E>,
+    groups: Vec<(Book, AnyLedger)>,
+    key_logs: Vec<Option<KeyLog>>,
+) -> Result<Running, StartError> {
+    let wakers: Vec<_> = engines.iter().map(Engine::waker).collect();
     let handovers = net::mesh(&wakers, RING_DATAGRAMS);
     let mut workers = Vec::new();
     let mut threads = Vec::new();
@@ -259,7 +299,8 @@ fn start_workers<E: net::Engine + Send + 'static>(
     for group in groups {
         own_groups[(group.0.group() % settings.layout.workers) as usize].push(group);
     }
-    for (((engine, handover), links), number) in engines.into_iter().zip(handovers).zip(mesh).zip(0u32..) {
+    let ends = engines.into_iter().zip(handovers).zip(mesh).zip(key_logs);
+    for ((((engine, handover), links), key_log), number) in ends.zip(0u32..) {
         let config = settings.core_config(number);
         let own = Own { sets: config.own_sets().collect(), groups: config.own_groups().collect() };
         let keys = settings.keys.clone();
@@ -278,13 +319,14 @@ fn start_workers<E: net::Engine + Send + 'static>(
             backend: backend.transpose()?,
             measures: settings.telemetry,
         };
-        let new_core = move |now: Now| Core::new(config, keys, now, rng, Beginning { groups, links });
+        let beginning = Beginning { groups, links, key_log };
+        let new_core = move |now: Now| Core::new(config, keys, now, rng, beginning);
         let (worker, thread) = worker::start(number, engine, handover, options, new_core, own)
             .map_err(|error| StartError::Worker { worker: number, core, error })?;
         workers.push(worker);
         threads.push(thread);
     }
-    Ok((workers, threads))
+    Ok(Running { workers, threads, capture: None })
 }
 
 /// A generator seeded by the operating system.

@@ -1,6 +1,7 @@
 //! What a server is started with, checked.
 
 use super::io::Io;
+use crate::capture::CaptureSettings;
 use crate::ledger::sqlite::JournalOptions;
 use crate::set::book::Order;
 use crate::set::prefixes::share;
@@ -68,6 +69,8 @@ pub struct Settings {
     pub json_lines: bool,
     /// Whether workers measure how long requests take, and what holds them up.
     pub telemetry: bool,
+    /// What is written of the traffic.
+    pub capture: CaptureSettings,
     /// Whether a SET can be made to panic by hand.
     pub drills: bool,
 }

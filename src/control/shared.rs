@@ -9,6 +9,7 @@ use super::server::lock;
 use super::service::{ServiceStats, service_stats};
 use super::settings::Settings;
 use super::stats::{IoStats, Sources, Stats};
+use crate::capture::CaptureCounters;
 use crate::ledger::AnyLedger;
 use crate::set::SetState;
 use crate::set::book::Order;
@@ -40,6 +41,7 @@ pub struct Shared {
     store: Store,
     listen: Vec<SocketAddr>,
     io: IoStats,
+    captured: Option<Arc<CaptureCounters>>,
     started: Instant,
     desk: Mutex<Desk>,
     rates: Mutex<Rates>,
@@ -56,6 +58,7 @@ impl Shared {
         desk: Desk,
         listen: Vec<SocketAddr>,
         io: IoStats,
+        captured: Option<Arc<CaptureCounters>>,
     ) -> Shared {
         let (desk, started, plan) = (Mutex::new(desk), Instant::now(), settings.service.clone());
         Shared {
@@ -64,6 +67,7 @@ impl Shared {
             store,
             listen,
             io,
+            captured,
             started,
             desk,
             rates: Mutex::default(),
@@ -98,6 +102,7 @@ impl Shared {
             conservation: self.checker.last(),
             layout: self.settings.layout,
             io: self.io.clone(),
+            capture: self.captured.as_ref().map(|counters| counters.read()),
             machine: Machine::read(&self.listen),
             service: service_stats(&lock(&self.plan), &workers),
         })

@@ -4,6 +4,7 @@ use super::conservation::Conservation;
 use super::orders::OrderReport;
 use super::rates::Rates;
 use super::service::ServiceStats;
+use crate::capture::CaptureStats;
 use crate::set::Drop;
 use crate::telemetry::{self, machine::Machine};
 use crate::worker::{GroupSnapshot, LONGEST, SetSnapshot, Stall, WorkerSnapshot};
@@ -97,6 +98,8 @@ pub struct Stats {
     pub workers: Vec<WorkerStats>,
     /// How datagrams move.
     pub io: IoStats,
+    /// What is written of the traffic; `null` if nothing is.
+    pub capture: Option<CaptureStats>,
     /// What the kernel and the drivers count where this process is.
     pub machine: Machine,
     /// What is given up because of load, or by hand.
@@ -346,6 +349,8 @@ pub struct Sources<'a> {
     pub orders: Vec<OrderReport>,
     /// How datagrams move.
     pub io: IoStats,
+    /// What is written of the traffic.
+    pub capture: Option<CaptureStats>,
     /// What the kernel and the drivers count.
     pub machine: Machine,
     /// What is given up.
@@ -438,6 +443,7 @@ impl Stats {
             sets: sets.iter().map(|(set, snapshot)| SetStats::new(*set, snapshot, layout)).collect(),
             workers: workers.iter().map(WorkerStats::new).collect(),
             io,
+            capture: sources.capture,
             machine,
             service,
             rss_bytes: telemetry::resident_bytes().unwrap_or(0),

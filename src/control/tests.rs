@@ -46,6 +46,7 @@ pub(super) fn settings(dir: &Path, workers: u32) -> Settings {
         mint_any_day: false,
         json_lines: false,
         telemetry: true,
+        capture: crate::capture::CaptureSettings::default(),
         drills: false,
     }
 }

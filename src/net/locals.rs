@@ -5,7 +5,9 @@
 //! one table, so a name means the same in the worker that a datagram is handed to and a path compares equal
 //! whichever worker took it.
 
-use std::sync::OnceLock;
+use redpkt_proto::Path;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 
 const NUMBER_BITS: u32 = 10;
 
@@ -87,9 +89,44 @@ impl Locals {
     }
 }
 
+/// Our own ends of a server's paths, for whoever is told paths and has no engine.
+#[derive(Clone)]
+pub struct OwnEnds {
+    listens: Arc<[SocketAddr]>,
+    locals: Arc<Locals>,
+}
+
+impl OwnEnds {
+    pub(super) fn new(listens: &[SocketAddr], locals: &Arc<Locals>) -> OwnEnds {
+        OwnEnds { listens: listens.into(), locals: Arc::clone(locals) }
+    }
+
+    /// The end that a path names: the address that was asked, or the listen address where that is not known. `None`
+    /// for names never given.
+    pub fn address(&self, local: u16) -> Option<SocketAddr> {
+        let (listen, number) = split_name(local);
+        let listen = *self.listens.get(listen)?;
+        let asked = |ip| Path { ip, port: listen.port(), local }.addr();
+        Some(self.locals.address(number).map_or(listen, asked))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_own_end_is_the_address_that_was_asked() {
+        let listens = ["192.0.2.1:7100", "0.0.0.0:7200", "[::]:7200"].map(|addr| addr.parse().unwrap());
+        let locals = Arc::new(Locals::new());
+        let asked: SocketAddr = "198.51.100.9:7200".parse().unwrap();
+        let number = locals.number(Local::at(Path::new(asked, 0).ip));
+        let ends = OwnEnds::new(&listens, &locals);
+        assert_eq!(ends.address(local_name(0, 0)), Some(listens[0]));
+        assert_eq!(ends.address(local_name(1, number)), Some(asked));
+        assert_eq!(ends.address(local_name(2, 0)), Some(listens[2]));
+        assert_eq!(ends.address(local_name(3, 0)), None);
+    }
 
     #[test]
     fn names_survive_packing() {

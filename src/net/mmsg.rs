@@ -2,7 +2,7 @@
 
 use super::address::{Family, NAME_BYTES, Name};
 use super::control::{CONTROL_BYTES, Control};
-use super::locals::{Local, Locals, local_name, split_name};
+use super::locals::{Local, Locals, OwnEnds, local_name, split_name};
 use super::memory::{Buffer, EMPTY_IOVEC, Fixed, empty_header};
 use super::outbox::Outbox;
 use super::shedding;
@@ -354,6 +354,10 @@ impl Engine for MmsgEngine {
 
     fn waker(&self) -> Waker {
         self.waker.clone()
+    }
+
+    fn own_ends(&self) -> OwnEnds {
+        OwnEnds::new(&self.addrs, &self.common.locals)
     }
 
     fn counters(&self) -> Counters {

@@ -58,6 +58,7 @@ pub use backend::{Backend, BackendCounters};
 pub use bind::{BindError, BindOptions, bind};
 pub use handover::{Handover, RingFull, mesh};
 pub use huge_pages::advise_huge_pages;
+pub use locals::OwnEnds;
 pub use mmsg::MmsgEngine;
 pub use prefetch::prefetch_read;
 pub use steering::Steering;
@@ -120,6 +121,9 @@ pub trait Engine {
 
     /// What ends this engine's [`wait`](Engine::wait) from another thread.
     fn waker(&self) -> Waker;
+
+    /// Our own ends of its paths.
+    fn own_ends(&self) -> OwnEnds;
 
     /// What happened since the engine was made.
     fn counters(&self) -> Counters;

@@ -7,6 +7,7 @@ use super::counters::{Counters, Drop};
 use super::fault::{self, Fault};
 use super::hardware::Hardware;
 use super::invites::Invitation;
+use super::key_log::KeyLog;
 use super::links::{Links, Message};
 use super::mask::{Guard, NOBODY, PANICS_MAX, Panicked, SWEEPING, SetState, Writing};
 use super::mint::Inviting;
@@ -153,6 +154,8 @@ pub struct Beginning<L> {
     pub groups: Vec<(Book, L)>,
     /// To and from the other workers.
     pub links: Links,
+    /// Where the keys of new sessions are told; `None` for nowhere.
+    pub key_log: Option<KeyLog>,
 }
 
 /// What a batch knows of one of its datagrams.
@@ -196,6 +199,7 @@ pub struct Core<L> {
     pub(super) places: Vec<Place>,
     pub(super) groups: Vec<Group<L>>,
     pub(super) links: Links,
+    pub(super) key_log: Option<KeyLog>,
     pub(super) pushes: Pushes,
     pub(super) sending: Option<Sending>,
     pub(super) done: ArrayVec<Done, DONE_MAX>,
@@ -232,7 +236,7 @@ pub struct Core<L> {
 impl<L: Ledger> Core<L> {
     /// A core for the SETs of `config.worker`, with all its memory in place.
     pub fn new(config: Config, keys: KeyRing, now: Now, mut rng: Rng, beginning: Beginning<L>) -> Core<L> {
-        let Beginning { groups, links } = beginning;
+        let Beginning { groups, links, key_log } = beginning;
         assert!(groups.iter().map(|(book, _)| book.group()).eq(config.own_groups()), "a worker's own groups");
         let mut position_of_set = vec![NOT_OWN; config.layout.sets as usize];
         let place = |(position, number): (usize, u32)| {
@@ -259,6 +263,7 @@ impl<L: Ledger> Core<L> {
             places,
             groups: groups.into_iter().map(group).collect(),
             links,
+            key_log,
             pushes: Pushes::new(config.pushes),
             sending: None,
             done: ArrayVec::new(),

@@ -118,6 +118,9 @@ impl<L: Ledger> Core<L> {
         };
         let number = now.session_number();
         let (_, key) = self.session_key(&secret, user, &join.client_random, number);
+        if let Some(key_log) = &mut self.key_log {
+            key_log.log(user, number, &key);
+        }
         self.sessions.begin(id, number, key, job.path, now);
         self.counters.joins += 1;
         let user = self.sessions.get(id).user;

@@ -12,7 +12,7 @@ use crate::net::address::{join_scope, split_scope};
 use crate::net::bind::BATCH_MAX;
 use crate::net::locals::{Local, Locals, local_name, split_name};
 use crate::net::syscall::{poll, readable};
-use crate::net::{Counters, Datagram, Engine, MmsgEngine, Waker};
+use crate::net::{Counters, Datagram, Engine, MmsgEngine, OwnEnds, Waker};
 use arrayvec::ArrayVec;
 use redpkt_proto::{DATAGRAM_BYTES_MAX, Path};
 use std::net::{IpAddr, SocketAddr};
@@ -344,6 +344,10 @@ impl Engine for XdpEngine {
 
     fn waker(&self) -> Waker {
         self.waker.clone()
+    }
+
+    fn own_ends(&self) -> OwnEnds {
+        self.sockets.own_ends()
     }
 
     fn counters(&self) -> Counters {

@@ -142,7 +142,13 @@ impl World {
                 };
                 let groups = own.into_iter().map(group).collect();
                 let rng = Rng::seed_from_u64(self.rng.next_u64());
-                Core::new(config, self.keys.clone(), self.now, rng, Beginning { groups, links })
+                Core::new(
+                    config,
+                    self.keys.clone(),
+                    self.now,
+                    rng,
+                    Beginning { groups, links, key_log: None },
+                )
             })
             .collect();
     }
