@@ -72,7 +72,7 @@ mod tests {
         let mut writer = PcapWriter::begin(&mut file, DataLink::ETHERNET).unwrap();
         let long = vec![7; SNAP_BYTES + 1];
         for (wall_ns, len, bytes) in
-            [(1, 5, &b"hello"[..]), (u64::from(u32::MAX) * 1_000_000_000 + 9, 100, &long)]
+            [(1, 5, &b"hello"[..]), (u64::from(u32::MAX) * 1_000_000_000 + 9, 100_000, &long)]
         {
             writer.write(wall_ns, len, bytes).unwrap();
         }
@@ -88,7 +88,7 @@ mod tests {
             (Duration::from_nanos(1), 5, &b"hello"[..])
         );
         let second = reader.next_packet().unwrap().unwrap();
-        assert_eq!((second.timestamp, second.orig_len), (Duration::new(u32::MAX.into(), 9), 100));
+        assert_eq!((second.timestamp, second.orig_len), (Duration::new(u32::MAX.into(), 9), 100_000));
         assert_eq!(second.data[..], long[..SNAP_BYTES]);
         assert!(reader.next_packet().is_none());
     }

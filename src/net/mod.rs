@@ -14,6 +14,7 @@
 //! | `waker` | ends another thread's sleep, at the price of a system call only when it sleeps |
 //! | `client` | many connected sockets for load clients |
 //! | `lanes` | AEGIS-128L on four frames at once |
+//! | `packet_socket` | what passes an interface, for whoever records it |
 //! | `ethtool` | what a network interface's driver says of itself |
 //! | `affinity`, `prefetch` | cores, timers, cache lines |
 //! | `address`, `control`, `memory`, `outbox`, `syscall` | what the kernel's interface needs |
@@ -45,6 +46,7 @@ pub mod locals;
 mod memory;
 pub mod mmsg;
 mod outbox;
+pub mod packet_socket;
 pub mod prefetch;
 mod shedding;
 pub mod steering;
