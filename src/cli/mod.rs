@@ -24,7 +24,7 @@ mod watch;
 pub use failure::Failure;
 pub use http_settings::http_settings;
 pub use keys::read_key_file;
-pub use parse::{At, Cores, parse_at, parse_cores, parse_fen_range};
+pub use parse::{At, Cores, parse_at, parse_bytes, parse_cores, parse_fen_range};
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use std::ffi::OsString;

@@ -26,6 +26,23 @@ pub fn parse_seconds(text: &str) -> Result<u64, String> {
     }
 }
 
+/// A number of bytes such as `64MiB`, `1GiB` or `4096`, 1 at least.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    let wrong = || format!("{text:?} is no size; write it as 4096, 64KiB, 100MiB or 1GiB");
+    let digits = text.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit {
+        "" | "B" => 0,
+        "KiB" => 10,
+        "MiB" => 20,
+        "GiB" => 30,
+        "TiB" => 40,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    number.checked_mul(1 << shift).filter(|bytes| *bytes > 0).ok_or_else(wrong)
+}
+
 /// Datagrams of one batch.
 pub fn parse_batch(text: &str) -> Result<usize, String> {
     match text.parse() {
@@ -121,6 +138,18 @@ pub enum Cores {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_have_units_of_1024() {
+        for (text, bytes) in
+            [("1", 1), ("4096B", 4_096), ("64KiB", 65_536), ("1GiB", 1 << 30), ("3TiB", 3 << 40)]
+        {
+            assert_eq!(parse_bytes(text), Ok(bytes));
+        }
+        for text in ["", "0", "-1", "1.5GiB", "1GB", "GiB", "1 GiB", "16777216TiB", "0MiB"] {
+            assert!(parse_bytes(text).unwrap_err().contains("100MiB"), "{text}");
+        }
+    }
 
     #[test]
     fn ranges_of_fen() {

@@ -1,0 +1,190 @@
+//! The files of a recording, one after another.
+
+use super::limit::Limit;
+use pcap_file::DataLink;
+use redpkt::capture::PcapWriter;
+use redpkt::cli::Failure;
+use std::collections::VecDeque;
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Where records go.
+pub(super) struct Files {
+    out: PathBuf,
+    link: DataLink,
+    rotate: Option<Limit>,
+    keep: Option<u32>,
+    writer: PcapWriter<Box<dyn Write>>,
+    since: Instant,
+    /// Those that are there, oldest first.
+    there: VecDeque<PathBuf>,
+    count: u32,
+    /// Bytes of the files before the present one.
+    bytes_before: u64,
+}
+
+impl Files {
+    /// Makes the first file; it must not be there yet.
+    pub(super) fn begin(
+        out: &Path,
+        link: DataLink,
+        rotate: Option<Limit>,
+        keep: Option<u32>,
+    ) -> Result<Files, Failure> {
+        if is_stdout(out) && rotate.is_some() {
+            return Err(Failure::usage("--rotate: stdout is one file; name a file with --out"));
+        }
+        Ok(Files {
+            writer: create(out, link)?,
+            out: out.to_owned(),
+            link,
+            rotate,
+            keep,
+            since: Instant::now(),
+            there: VecDeque::from([out.to_owned()]),
+            count: 1,
+            bytes_before: 0,
+        })
+    }
+
+    /// Adds a record, to a new file if the present one is large or old enough.
+    pub(super) fn write(&mut self, wall_ns: u64, len: usize, bytes: &[u8]) -> Result<(), Failure> {
+        let is_full = match self.rotate {
+            None => false,
+            Some(Limit::Bytes(most)) => self.writer.bytes() >= most,
+            Some(Limit::Age(most)) => self.since.elapsed() >= most,
+        };
+        if is_full {
+            self.next()?;
+        }
+        self.writer.write(wall_ns, len, bytes).map_err(|error| self.refused(&error))
+    }
+
+    fn next(&mut self) -> Result<(), Failure> {
+        self.flush()?;
+        let mut name = self.out.clone().into_os_string();
+        name.push(format!(".{}", self.count));
+        let path = PathBuf::from(name);
+        self.bytes_before += self.writer.bytes();
+        self.writer = create(&path, self.link)?;
+        self.since = Instant::now();
+        self.there.push_back(path);
+        self.count += 1;
+        while self.keep.is_some_and(|keep| self.there.len() > keep as usize) {
+            let oldest = self.there.pop_front().expect("there are more than are kept");
+            match std::fs::remove_file(&oldest) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(Failure::machine(format!("--keep: removing {}: {error}", oldest.display())));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Bytes written to all files.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes_before + self.writer.bytes()
+    }
+
+    /// Files that were made.
+    pub(super) fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Of which were removed.
+    pub(super) fn removed(&self) -> u32 {
+        self.count - self.there.len() as u32
+    }
+
+    /// Gives all to the system.
+    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+        self.writer.flush().map_err(|error| self.refused(&error))
+    }
+
+    /// The same, for the last time.
+    pub(super) fn finish(mut self) -> Result<(), Failure> {
+        self.flush()
+    }
+
+    fn refused(&self, error: &std::io::Error) -> Failure {
+        let file = self.there.back().unwrap_or(&self.out).display();
+        Failure::machine(format!("--out: writing to {file}: {error}"))
+    }
+}
+
+fn is_stdout(out: &Path) -> bool {
+    out.as_os_str() == "-"
+}
+
+fn create(path: &Path, link: DataLink) -> Result<PcapWriter<Box<dyn Write>>, Failure> {
+    let refused = |error: std::io::Error| match error.kind() {
+        ErrorKind::AlreadyExists => {
+            Failure::usage(format!("--out: {} is there already; name another file", path.display()))
+        }
+        _ => Failure::machine(format!("--out: making {}: {error}", path.display())),
+    };
+    let file: Box<dyn Write> = if is_stdout(path) {
+        Box::new(std::io::stdout())
+    } else {
+        Box::new(OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(refused)?)
+    };
+    PcapWriter::begin(file, link).map_err(refused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn names(dir: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(dir).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// Expect: files of the size asked for, the newest ones kept, no record lost at a change.
+    #[test]
+    fn files_follow_each_other_and_the_oldest_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("x.pcap");
+        let rotate = Some(Limit::Bytes(24 + 2 * (16 + 100)));
+        let mut files = Files::begin(&out, DataLink::RAW, rotate, Some(2)).unwrap();
+        (0..7).for_each(|nth| files.write(nth, 100, &[nth as u8; 100]).unwrap());
+        assert_eq!((files.count(), files.removed(), files.bytes()), (4, 2, 4 * 24 + 7 * 116));
+        files.finish().unwrap();
+        assert_eq!(names(dir.path()), ["x.pcap.2", "x.pcap.3"]);
+        let size = |name: &str| dir.path().join(name).metadata().unwrap().len();
+        assert_eq!([size("x.pcap.2"), size("x.pcap.3")], [24 + 2 * 116, 24 + 116]);
+    }
+
+    #[test]
+    fn a_file_that_is_old_enough_is_followed_by_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("x.pcap");
+        let rotate = Some(Limit::Age(Duration::from_millis(1)));
+        let mut files = Files::begin(&out, DataLink::RAW, rotate, None).unwrap();
+        std::thread::sleep(Duration::from_millis(2));
+        files.write(0, 1, &[1]).unwrap();
+        assert_eq!(names(dir.path()), ["x.pcap", "x.pcap.1"]);
+    }
+
+    #[test]
+    fn a_file_that_is_there_is_not_touched() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("x.pcap");
+        std::fs::write(&out, "mine").unwrap();
+        let failure = Files::begin(&out, DataLink::RAW, None, None).err().unwrap();
+        assert!(failure.code() == 2 && failure.to_string().contains("name another file"), "{failure}");
+        assert_eq!(std::fs::read_to_string(&out).unwrap(), "mine");
+        let failure = Files::begin(&dir.path().join("none/x"), DataLink::RAW, None, None).err().unwrap();
+        assert_eq!(failure.code(), 3);
+        let rotate = Some(Limit::Bytes(1));
+        assert_eq!(Files::begin(Path::new("-"), DataLink::RAW, rotate, None).err().unwrap().code(), 2);
+    }
+}
