@@ -52,7 +52,11 @@ impl Doubled {
 /// Of what tells datagrams apart: ports, length, the first 16 bytes, and the tag of the first frame.
 fn hash(datagram: &Datagram, payload: &[u8]) -> u64 {
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-    let word = |at: usize| payload.get(at..at + 8).map_or(0, |bytes| bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)));
+    let word = |at: usize| {
+        payload
+            .get(at..at + 8)
+            .map_or(0, |bytes| bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)))
+    };
     let ports = u64::from(datagram.from.port) << 32 | u64::from(datagram.to.port) << 16;
     let words = [ports, payload.len() as u64, word(0), word(8), word(48), word(56)];
     words.iter().fold(1, |hash, word| (hash ^ word).wrapping_mul(FACTOR).rotate_left(29))

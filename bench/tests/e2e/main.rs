@@ -7,6 +7,7 @@
 mod common;
 
 mod bad_input;
+mod captured;
 mod forged;
 mod http;
 mod keys;

@@ -157,6 +157,8 @@ fn impossible_numbers_are_refused() {
         (&["--relay", "0.0.0.0:7200"], &["--relay", "0.0.0.0:7200", "no address of a service"]),
         (&["--prefix-sessions", "few"], &["--prefix-sessions", "few"]),
         (&["--prefix-joins", "4294967296"], &["--prefix-joins", "4294967296"]),
+        (&["--pcap", "x.pcap", "--pcap-sample", "2/3"], &["--pcap-sample", "2/3", "1/1000"]),
+        (&["--pcap-sample", "1/10"], &["--pcap"]),
         (&["--listen", "localhost"], &["--listen", "localhost"]),
         (&["--http", "nowhere"], &["--http nowhere", "none"]),
         (&["--nonsense", "1"], &["--nonsense"]),
@@ -199,6 +201,19 @@ fn http_on_a_reachable_address_needs_a_token() {
     }
     good.keys.write_file(path, "correct horse battery staple\n", 0o600);
     good.fails(2, &["--http", "none", "--http-token", file], &["--http-token", "--http none"]);
+}
+
+/// Expect: keys are never added to a file that others can read; a capture that cannot be made is no server without one.
+#[test]
+fn files_that_keys_and_datagrams_cannot_be_written_to_are_named() {
+    let good = Good::new();
+    let path = &good.keys.file("session.keys");
+    let file = path.to_str().unwrap();
+    good.keys.write_file(path, "", 0o644);
+    good.fails(2, &["--keylog", file], &["--keylog", file, "0644", &format!("chmod 0600 {file}")]);
+    let nowhere = format!("{file}/x");
+    good.fails(3, &["--keylog", &nowhere], &["--keylog", &nowhere, "name a file"]);
+    good.fails(3, &["--pcap", &nowhere], &["--pcap", &nowhere, "name a file"]);
 }
 
 /// Expect: a value in the TOML file fails as on the command line, with the option's name.

@@ -14,6 +14,8 @@ mod common;
 
 #[path = "../e2e/bad_input.rs"]
 mod bad_input;
+#[path = "../e2e/captured.rs"]
+mod captured;
 #[path = "../e2e/keys.rs"]
 mod keys;
 #[path = "../e2e/loss.rs"]

@@ -2,12 +2,12 @@
 
 use super::{RECORD_BYTES_MAX, Record, Step};
 use pcap_file::pcapng::PcapNgParser;
+use pcap_file::pcapng::blocks::interface_description::{
+    InterfaceDescriptionBlock, InterfaceDescriptionOption,
+};
 use pcap_file::pcapng::blocks::{
     ENHANCED_PACKET_BLOCK, INTERFACE_DESCRIPTION_BLOCK, PACKET_BLOCK, SECTION_HEADER_BLOCK,
     SIMPLE_PACKET_BLOCK,
-};
-use pcap_file::pcapng::blocks::interface_description::{
-    InterfaceDescriptionBlock, InterfaceDescriptionOption,
 };
 use pcap_file::{Endianness, PcapError};
 
@@ -115,7 +115,9 @@ impl PcapNg {
         let bytes = &unread[BLOCK_HEADER_BYTES..taken - 4];
         match self.record_of(block_type, &Body { bytes, endianness }, start + BLOCK_HEADER_BYTES) {
             Some(record) => Step::Taken(taken, Some(record)),
-            None => Step::Damaged("a record is longer than its block, or of no interface of its section".into()),
+            None => {
+                Step::Damaged("a record is longer than its block, or of no interface of its section".into())
+            }
         }
     }
 

@@ -40,8 +40,7 @@ impl Session {
 
     /// A session that begins. Where its beginning was seen, seqs that do not come are lost from 1 on.
     pub fn begun(key: Option<SessionKey>, number: u32, from_the_beginning: bool) -> Session {
-        let window =
-            if from_the_beginning { SeqWindow::from_the_beginning() } else { SeqWindow::default() };
+        let window = if from_the_beginning { SeqWindow::from_the_beginning() } else { SeqWindow::default() };
         let has_key = key.is_some();
         let key = key.unwrap_or_else(no_key);
         Session { key, number, has_key, to_server: window, to_client: window, ..Session::none() }
@@ -99,11 +98,7 @@ pub struct Rest {
 
 impl Rest {
     fn new() -> Rest {
-        Rest {
-            previous: Session::none(),
-            handshakes: [Handshake::default(); 2],
-            welcome: 0,
-        }
+        Rest { previous: Session::none(), handshakes: [Handshake::default(); 2], welcome: 0 }
     }
 }
 

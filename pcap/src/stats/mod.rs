@@ -117,7 +117,8 @@ fn key_notices(args: &StatsArgs, follower: &crate::follow::Follower, figures: &F
 pub(crate) fn wrong_key_notice(found: &crate::follow::Found) -> Option<String> {
     let handshakes = found.handshakes_checked + found.handshakes_of_unknown_key;
     let is_wrong = handshakes > 0 && found.handshakes_right == 0;
-    is_wrong.then(|| format!("--key: none of {handshakes} handshake frames is of these keys: wrong key file?"))
+    is_wrong
+        .then(|| format!("--key: none of {handshakes} handshake frames is of these keys: wrong key file?"))
 }
 
 fn write_hgrm(path: &Path, figures: &Figures) -> Result<(), Failure> {
