@@ -1,0 +1,169 @@
+# ethtool rings|channels|coalesce|feature KEY = VALUE: the settings of an interface's card that are one value each.
+# Each of the four is a driver too (see lib/files.bash), whose target is the key.
+
+# ask_ethtool ARGUMENT...: sets ANSWER to what ethtool prints.
+ask_ethtool() {
+  REASON='' REPLY=''
+  if ! ANSWER=$(ethtool "$@" 2>&1); then
+    why_ethtool "$ANSWER"
+    return 1
+  fi
+}
+
+# tell_ethtool ARGUMENT...: changes something.
+tell_ethtool() {
+  local error
+  REASON=''
+  if ! error=$(ethtool "$@" 2>&1); then
+    why_ethtool "$error"
+    return 1
+  fi
+}
+
+why_ethtool() {
+  local first=${1%%$'\n'*}
+  REASON="ethtool: ${first#netlink error: }"
+}
+
+# field SECTION NAME: sets REPLY to what stands behind `NAME:` after the line that begins with SECTION.
+field() {
+  local line inside=
+  if [[ ! $1 ]]; then inside=yes; fi
+  while IFS= read -r line; do
+    if [[ $1 && $line == "$1"* ]]; then inside=yes; fi
+    if [[ $inside && $line =~ ^[[:space:]]*"$2":[[:space:]]*(.*)$ ]]; then
+      REPLY=${BASH_REMATCH[1]%"${BASH_REMATCH[1]##*[![:space:]]}"}
+      if [[ $REPLY == n/a ]]; then break; fi
+      return 0
+    fi
+  done <<<"$ANSWER"
+  REASON="the driver has no $2"
+  return 1
+}
+
+# Rings and channels: KEY = N|max. The most that the driver has is read beside what is set.
+
+declare -rA RING_FIELDS=([rx]=RX [tx]=TX)
+declare -rA CHANNEL_FIELDS=([combined]=Combined [rx]=RX [tx]=TX)
+
+check_rings() { check_count rings 'rx tx' 1048576 "$@"; }
+check_channels() { check_count channels 'combined rx tx' 8192 "$@"; }
+
+# check_count KIND KEYS MAX KEY OP VALUE
+check_count() {
+  if [[ " $2 " != *" $4 "* ]]; then
+    WRONG="ethtool $1 $4: these are allowed: $2"
+    return 1
+  fi
+  if [[ $6 != max ]] && ! is_number "$6" 1 "$3"; then
+    WRONG="ethtool $1 $4 = $6: not max and not a number from 1 to $3"
+    return 1
+  fi
+}
+
+expand_rings() { expand_count rings -g "${RING_FIELDS[$1]}" "$@"; }
+expand_channels() { expand_count channels -l "${CHANNEL_FIELDS[$1]}" "$@"; }
+
+# expand_count KIND FLAG FIELD KEY OP VALUE
+expand_count() {
+  local label="ethtool $1 $4"
+  if ! ask_ethtool "$2" "$IFACE" || ! field 'Pre-set maximums' "$3"; then
+    add_none "$label" "not offered: $REASON"
+  elif [[ $6 == max ]]; then
+    add_op "$label" "$IFACE" "$1" "$4" '=' "$REPLY"
+  elif (($6 > REPLY)); then
+    add_none "$label" "not offered: $6 are asked for, the driver has $REPLY at most"
+  else
+    add_op "$label" "$IFACE" "$1" "$4" "$5" "$6"
+  fi
+}
+
+read_rings() { ask_ethtool -g "$1" && field 'Current hardware settings' "${RING_FIELDS[$2]}"; }
+write_rings() { tell_ethtool -G "$1" "$2" "$3"; }
+read_channels() { ask_ethtool -l "$1" && field 'Current hardware settings' "${CHANNEL_FIELDS[$2]}"; }
+write_channels() { tell_ethtool -L "$1" "$2" "$3"; }
+
+# Coalescing: how long, or for how many frames, a card waits before it interrupts.
+
+check_coalesce() {
+  case $1 in
+    adaptive-rx | adaptive-tx) is_word "$3" on off && [[ $2 == '=' ]] && return 0 ;;
+    rx-usecs | tx-usecs | rx-frames | tx-frames) is_number "$3" 0 65535 && return 0 ;;
+    *)
+      WRONG="ethtool coalesce $1: these are allowed: adaptive-rx adaptive-tx rx-usecs tx-usecs rx-frames tx-frames"
+      return 1
+      ;;
+  esac
+  WRONG="ethtool coalesce $1 $2 $3: adaptive-rx and -tx are on or off, others a number from 0 to 65535"
+  return 1
+}
+
+expand_coalesce() { add_op "ethtool coalesce $1" "$IFACE" coalesce "$1" "$2" "$3"; }
+
+read_coalesce() {
+  ask_ethtool -c "$1" || return 1
+  case $2 in
+    adaptive-*)
+      # One line holds both: `Adaptive RX: off  TX: on`.
+      field '' 'Adaptive RX' || return 1
+      local rx=${REPLY%%[[:space:]]*} tx=${REPLY##*[[:space:]]}
+      if [[ $2 == adaptive-rx ]]; then REPLY=$rx; else REPLY=$tx; fi
+      if [[ $REPLY == n/a ]]; then
+        REASON="the driver has no $2"
+        return 1
+      fi
+      ;;
+    *) field '' "$2" ;;
+  esac
+}
+
+write_coalesce() { tell_ethtool -C "$1" "$2" "$3"; }
+
+# Features: what `ethtool -k` shows, by the name that `ethtool -K` takes.
+declare -rA FEATURES=(
+  [gro]=generic-receive-offload
+  [ntuple]=ntuple-filters
+  [rx-gro-list]=rx-gro-list
+  [rx-udp-gro-forwarding]=rx-udp-gro-forwarding
+  [rxhash]=receive-hashing
+)
+
+check_feature() {
+  if [[ ! ${FEATURES[$1]+known} ]]; then
+    WRONG="ethtool feature $1: these are allowed: ${!FEATURES[*]}"
+    return 1
+  fi
+  if [[ $2 != '=' ]] || ! is_word "$3" on off; then
+    WRONG="ethtool feature $1 $2 $3: = and on or off is allowed"
+    return 1
+  fi
+}
+
+expand_feature() {
+  if read_feature "$IFACE" "$1" && [[ $FEATURE_FIXED && $REPLY != "$3" ]]; then
+    add_none "ethtool feature $1" "not offered: the driver has it fixed: $REPLY"
+    return
+  fi
+  add_op "ethtool feature $1" "$IFACE" feature "$1" "$2" "$3"
+}
+
+read_feature() {
+  ask_ethtool -k "$1" && field '' "${FEATURES[$2]}" || return 1
+  FEATURE_FIXED=
+  if [[ $REPLY == *'[fixed]'* ]]; then FEATURE_FIXED=yes; fi
+  REPLY=${REPLY%% *}
+}
+
+write_feature() { tell_ethtool -K "$1" "$2" "$3"; }
+
+dump_ethtool() {
+  local key
+  for key in rx tx; do dump_line "ethtool rings $key" "$IFACE" rings "$key"; done
+  for key in combined rx tx; do dump_line "ethtool channels $key" "$IFACE" channels "$key"; done
+  for key in adaptive-rx adaptive-tx rx-usecs tx-usecs rx-frames tx-frames; do
+    dump_line "ethtool coalesce $key" "$IFACE" coalesce "$key"
+  done
+  for key in gro ntuple rx-gro-list rx-udp-gro-forwarding rxhash; do
+    dump_line "ethtool feature $key" "$IFACE" feature "$key"
+  done
+}
