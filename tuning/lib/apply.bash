@@ -23,9 +23,21 @@ refuse_unprivileged() {
     count=$((count + 1))
     first=${first:-"${O_LABEL[at]}: ${O_DENIED[at]}"}
   done
+  if ((count == 0)) && changes_interface && ! may_configure "$IFACE"; then
+    count=1 first="changing $IFACE (CAP_NET_ADMIN over this network namespace)"
+  fi
   if ((count > 0)); then
     fail 3 "applying $PROFILE: $first: not permitted (settings: $count); run it as root. Nothing was changed"
   fi
+}
+
+# changes_interface: whether the plan would change anything of an interface.
+changes_interface() {
+  local at
+  for at in "${!O_LABEL[@]}"; do
+    if [[ ${O_IFACE[at]} != - ]] && is_change "$at"; then return 0; fi
+  done
+  return 1
 }
 
 # plan_apply: the plan, without what another namespace's profile holds.
@@ -74,7 +86,8 @@ apply_profile() {
   O_LABEL=() O_NOTE=()
   plan_apply
   for at in "${!O_LABEL[@]}"; do
-    if ! is_change "$at"; then
+    # Some drivers change one setting of a card with another, so all of a card's are written down.
+    if ! is_change "$at" && [[ ${O_NOTE[at]} || ! ${O_LABEL[at]} == ethtool* ]]; then
       continue
     elif is_machines "$at"; then
       of_machine+=("$at")
@@ -102,21 +115,26 @@ change_all() {
     elif ! is_change "$at"; then
       row "${O_LABEL[at]}" "${O_NOW[at]}" "${O_NOW[at]}" 'was so'
     else
-      change "$at" || failed=yes
+      change "$at" || failed=$REASON
     fi
   done
   if [[ $failed ]]; then
-    fail 3 "applying $PROFILE: $IFACE went away meanwhile; what was set before stays until: tune revert"
+    fail 3 "applying $PROFILE: $failed; what was set stays until: tune revert"
   fi
 }
 
-# change AT: one change. Fails if the interface has gone.
+# change AT: one change. Fails with REASON if the interface has gone, or it is not permitted.
 change() {
   local at=$1 iface=${O_IFACE[$1]} driver=${O_DRIVER[$1]} target=${O_TARGET[$1]} want=${O_WANT[$1]} why
   if ! "write_$driver" "$iface" "$target" "$want"; then
     why=$REASON
     if [[ $iface != - ]] && is_gone "$iface" "$IFACE_INDEX"; then
       row "${O_LABEL[at]}" "${O_NOW[at]}" - "not set: $REASON"
+      return 1
+    fi
+    if [[ $why == *'not permitted'* || $why == *'Permission denied'* ]]; then
+      row "${O_LABEL[at]}" "${O_NOW[at]}" "${O_NOW[at]}" "not permitted: $why"
+      REASON='something was not permitted'
       return 1
     fi
     row "${O_LABEL[at]}" "${O_NOW[at]}" "${O_NOW[at]}" "not offered: $why"

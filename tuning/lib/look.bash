@@ -61,12 +61,14 @@ dump_line() {
 
 # dump_all: every setting that a profile can change.
 dump_all() {
+  if [[ $IFACE ]]; then
+    need_tool ethtool 'dump --iface'
+    check_interface
+  fi
   dump_sysctl
   dump_thp
   dump_governor
   if [[ ! $IFACE ]]; then return; fi
-  need_tool ethtool 'dump --iface'
-  check_interface
   dump_interface
   dump_ethtool
   dump_spreading

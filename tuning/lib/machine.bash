@@ -74,6 +74,13 @@ may_configure_network() {
   ((16#$effective >> CAP_NET_ADMIN & 1))
 }
 
+# may_configure IF: asks the kernel itself, which knows whether a user namespace owns this network namespace, by writing
+# the interface's group over itself.
+may_configure() {
+  read_file - "/sys/class/net/$1/netdev_group" || return 0
+  write_file - "/sys/class/net/$1/netdev_group" "$REPLY"
+}
+
 # need_tool NAME WHY: before anything is done.
 need_tool() {
   if ! command -v "$1" >/dev/null; then fail 3 "$2 needs the command $1: install it"; fi

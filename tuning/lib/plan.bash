@@ -3,7 +3,7 @@
 # One entry for each change. NOTE says why there is none; DENIED, that this process may not make it.
 declare -a O_LABEL=() O_IFACE=() O_DRIVER=() O_TARGET=() O_NOW=() O_WANT=() O_NOTE=() O_DENIED=() O_SETTING=()
 
-readonly DRIVERS=(file choice mask rings channels coalesce feature hash rss ntuple)
+readonly DRIVERS=(file choice mask rings coalesce feature hash rss ntuple)
 
 # same DRIVER A B: whether two values mean the same.
 same() {

@@ -11,7 +11,7 @@
 declare -rA KINDS=(
   [sysctl]='' [thp]='' [governor]='' [limit]='' [serve]=''
   [sysfs]=yes [rps]=yes [xps]=yes [irq]=yes
-  [rings]=yes [channels]=yes [coalesce]=yes [feature]=yes [hash]=yes [rss]=yes [ntuple]=yes
+  [rings]=yes [coalesce]=yes [feature]=yes [hash]=yes [rss]=yes [ntuple]=yes
 )
 
 # The settings of the profile, in its order.
@@ -94,9 +94,9 @@ read_setting() {
     words=("${words[@]:1}")
   fi
   local kind=${words[0]:-} key=${words[1]:-} op=${words[2]:-} value="${words[*]:3}"
-  if [[ ! ${KINDS[$kind]+known} || ($title && ! $kind =~ ^(rings|channels|coalesce|feature|hash|rss|ntuple)$) ||
-    (! $title && $kind =~ ^(rings|channels|coalesce|feature|hash|rss|ntuple)$) ]]; then
-    wrong "$1" "\"$3\": no such kind; sysctl, thp, governor, limit, serve, sysfs, rps, xps, irq and ethtool rings, channels, coalesce, feature, hash, rss, ntuple are known"
+  if [[ ! ${KINDS[$kind]+known} || ($title && ! $kind =~ ^(rings|coalesce|feature|hash|rss|ntuple)$) ||
+    (! $title && $kind =~ ^(rings|coalesce|feature|hash|rss|ntuple)$) ]]; then
+    wrong "$1" "\"$3\": no such kind; sysctl, thp, governor, limit, serve, sysfs, rps, xps, irq and ethtool rings, coalesce, feature, hash, rss, ntuple are known"
   fi
   if [[ ($op != '=' && $op != '>=') || ! $value ]]; then
     wrong "$1" "\"$3\": expected KIND KEY = VALUE, or >= for at least"

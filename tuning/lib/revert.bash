@@ -96,7 +96,7 @@ load_sets() {
 give_back() {
   local at=$1 iface=${O_IFACE[$1]} driver=${O_DRIVER[$1]} target=${O_TARGET[$1]} was=${O_NOW[$1]} now remark=
   if [[ $iface != - ]] && is_gone "$iface" "${J_HEAD[iface]##* }"; then return 1; fi
-  if [[ $driver =~ ^(rings|channels|coalesce|feature|hash|rss|ntuple)$ ]] && ! command -v ethtool >/dev/null; then
+  if [[ $driver =~ ^(rings|coalesce|feature|hash|rss|ntuple)$ ]] && ! command -v ethtool >/dev/null; then
     REASON='the command ethtool is missing: install it'
     return 1
   fi
@@ -104,7 +104,7 @@ give_back() {
   now=$REPLY
   if same "$driver" "$now" "$was"; then return 0; fi
   if ! same "$driver" "$now" "${J_IS["$driver $target"]:-${O_WANT[at]}}"; then
-    remark="somebody had changed it from ${O_WANT[at]}"
+    remark="it had been changed meanwhile, from ${O_WANT[at]}"
   fi
   "write_$driver" "$iface" "$target" "$was" || return 1
   "read_$driver" "$iface" "$target" || return 1

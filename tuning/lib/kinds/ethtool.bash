@@ -1,5 +1,5 @@
-# ethtool rings|channels|coalesce|feature KEY = VALUE: the settings of an interface's card that are one value each.
-# Each of the four is a driver too (see lib/files.bash), whose target is the key.
+# ethtool rings|coalesce|feature KEY = VALUE: the settings of an interface's card that are one value each.
+# Each of the three is a driver too (see lib/files.bash), whose target is the key.
 
 # ask_ethtool ARGUMENT...: sets ANSWER to what ethtool prints.
 ask_ethtool() {
@@ -41,47 +41,38 @@ field() {
   return 1
 }
 
-# Rings and channels: KEY = N|max. The most that the driver has is read beside what is set.
+# Rings: KEY = N|max. The most that the driver has is read beside what is set.
+#
+# How many queues there are is not set: all that belongs to a queue goes with it, and much of that cannot be given back.
 
 declare -rA RING_FIELDS=([rx]=RX [tx]=TX)
-declare -rA CHANNEL_FIELDS=([combined]=Combined [rx]=RX [tx]=TX)
 
-check_rings() { check_count rings 'rx tx' 1048576 "$@"; }
-check_channels() { check_count channels 'combined rx tx' 8192 "$@"; }
-
-# check_count KIND KEYS MAX KEY OP VALUE
-check_count() {
-  if [[ " $2 " != *" $4 "* ]]; then
-    WRONG="ethtool $1 $4: these are allowed: $2"
+check_rings() {
+  if [[ ! ${RING_FIELDS[$1]+known} ]]; then
+    WRONG="ethtool rings $1: these are allowed: rx tx"
     return 1
   fi
-  if [[ $6 != max ]] && ! is_number "$6" 1 "$3"; then
-    WRONG="ethtool $1 $4 = $6: not max and not a number from 1 to $3"
+  if [[ $3 != max ]] && ! is_number "$3" 1 1048576; then
+    WRONG="ethtool rings $1 = $3: not max and not a number from 1 to 1048576"
     return 1
   fi
 }
 
-expand_rings() { expand_count rings -g "${RING_FIELDS[$1]}" "$@"; }
-expand_channels() { expand_count channels -l "${CHANNEL_FIELDS[$1]}" "$@"; }
-
-# expand_count KIND FLAG FIELD KEY OP VALUE
-expand_count() {
-  local label="ethtool $1 $4"
-  if ! ask_ethtool "$2" "$IFACE" || ! field 'Pre-set maximums' "$3"; then
+expand_rings() {
+  local label="ethtool rings $1"
+  if ! ask_ethtool -g "$IFACE" || ! field 'Pre-set maximums' "${RING_FIELDS[$1]}"; then
     add_none "$label" "not offered: $REASON"
-  elif [[ $6 == max ]]; then
-    add_op "$label" "$IFACE" "$1" "$4" '=' "$REPLY"
-  elif (($6 > REPLY)); then
-    add_none "$label" "not offered: $6 are asked for, the driver has $REPLY at most"
+  elif [[ $3 == max ]]; then
+    add_op "$label" "$IFACE" rings "$1" '=' "$REPLY"
+  elif (($3 > REPLY)); then
+    add_none "$label" "not offered: $3 are asked for, the driver has $REPLY at most"
   else
-    add_op "$label" "$IFACE" "$1" "$4" "$5" "$6"
+    add_op "$label" "$IFACE" rings "$1" "$2" "$3"
   fi
 }
 
 read_rings() { ask_ethtool -g "$1" && field 'Current hardware settings' "${RING_FIELDS[$2]}"; }
 write_rings() { tell_ethtool -G "$1" "$2" "$3"; }
-read_channels() { ask_ethtool -l "$1" && field 'Current hardware settings' "${CHANNEL_FIELDS[$2]}"; }
-write_channels() { tell_ethtool -L "$1" "$2" "$3"; }
 
 # Coalescing: how long, or for how many frames, a card waits before it interrupts.
 
@@ -159,7 +150,6 @@ write_feature() { tell_ethtool -K "$1" "$2" "$3"; }
 dump_ethtool() {
   local key
   for key in rx tx; do dump_line "ethtool rings $key" "$IFACE" rings "$key"; done
-  for key in combined rx tx; do dump_line "ethtool channels $key" "$IFACE" channels "$key"; done
   for key in adaptive-rx adaptive-tx rx-usecs tx-usecs rx-frames tx-frames; do
     dump_line "ethtool coalesce $key" "$IFACE" coalesce "$key"
   done

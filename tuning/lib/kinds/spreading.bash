@@ -51,7 +51,7 @@ expand_rss() {
   if ! read_rss "$IFACE" queues; then
     add_none 'ethtool rss queues' "not offered: $REASON"
   elif (($3 > RSS_QUEUES)); then
-    add_none 'ethtool rss queues' "not offered: $3 are asked for, the interface has $RSS_QUEUES"
+    add_none 'ethtool rss queues' "not offered: $3 are asked for, the interface has $RSS_QUEUES; first, if the driver can: ethtool -L $IFACE combined $3"
   else
     if (($3 == RSS_QUEUES)); then want=default; fi
     add_op 'ethtool rss queues' "$IFACE" rss queues '=' "$want"
