@@ -33,7 +33,8 @@ fn what_profiles_change_is_given_back() {
 /// Expect: shellcheck finds nothing in any script and in what it reads; without shellcheck bash can read them.
 #[test]
 fn scripts_are_clean() {
-    let shellcheck = Command::new("shellcheck").args(["-x", "-a"]).args(SCRIPTS).current_dir(tuning()).output();
+    let shellcheck =
+        Command::new("shellcheck").args(["-x", "-a"]).args(SCRIPTS).current_dir(tuning()).output();
     if let Ok(output) = shellcheck {
         assert!(output.status.success(), "{}", text(&output.stdout));
         return;

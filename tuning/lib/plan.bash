@@ -61,6 +61,7 @@ is_machines() {
 # make_plan: fills the arrays from the profile that was read.
 make_plan() {
   local at kind
+  forget_answers
   for at in "${!P_KIND[@]}"; do
     SETTING=$at kind=${P_KIND[at]}
     if [[ ${KINDS[$kind]} && ! $IFACE ]]; then

@@ -51,6 +51,7 @@ revert_journal() {
   local at
   local -a left=() again=()
   load_sets
+  forget_answers
   if [[ ! ${HEADED:-} ]]; then row SETTING WAS 'IS AGAIN' ''; fi
   HEADED=yes
   for ((at = ${#O_LABEL[@]} - 1; at >= 0; at--)); do
@@ -63,6 +64,7 @@ revert_journal() {
     row "${O_LABEL[at]}" '' '' "not given back: $REASON"
     left+=("$at")
   done
+  forget_answers
   for at in "${!O_LABEL[@]}"; do
     if ! is_word "$at" ${left[@]+"${left[@]}"} && ! give_back "$at"; then
       row "${O_LABEL[at]}" '' '' "not given back: $REASON"

@@ -2,6 +2,10 @@
 
 export CARD_DIR=$TUNING_TEST_DIR
 
+# The real one, also while a card is played.
+ETHTOOL=$(command -v ethtool)
+readonly ETHTOOL
+
 # What a command printed, and how it ended.
 OUT='' CODE=0
 
@@ -100,15 +104,15 @@ everything() {
   grep -rs . /proc/sys/net/core /proc/sys/net/ipv4 /proc/sys/net/ipv6/neigh /proc/sys/net/netfilter /proc/sys/fs/nr_open \
     /proc/sys/fs/file-max /proc/sys/kernel/numa_balancing /sys/kernel/mm/transparent_hugepage/{enabled,defrag} \
     /sys/kernel/mm/transparent_hugepage/khugepaged/defrag |
-    grep -v -e nf_conntrack_count -e '/inet_peer' -e 'route/flush' -e tcp_fastopen_key -e random |
+    grep -v -e '^/proc/sys/net/ipv[46]/conf/' -e '/neigh/[^d]' -e nf_conntrack_count -e '/inet_peer' -e 'route/flush' -e tcp_fastopen_key -e random |
     sort
   if [[ $TUNING_TEST_PART != wire ]]; then return; fi
   for file in /sys/class/net/v[0-3]; do
     if [[ ! -d $file ]]; then continue; fi
     grep -s . "$file"/{napi_defer_hard_irqs,gro_flush_timeout,threaded,tx_queue_len,flags,mtu} "$file"/queues/*/* |
       grep -v -e /tx_timeout
-    /usr/sbin/ethtool -k "${file##*/}"
-    /usr/sbin/ethtool -l "${file##*/}"
+    "$ETHTOOL" -k "${file##*/}"
+    "$ETHTOOL" -l "${file##*/}"
   done
   if [[ -d $CARD_DIR/card ]]; then grep -r . "$CARD_DIR/card" | sort; fi
 }

@@ -1,18 +1,26 @@
 # ethtool rings|coalesce|feature KEY = VALUE: the settings of an interface's card that are one value each.
 # Each of the three is a driver too (see lib/files.bash), whose target is the key.
 
+# What ethtool printed, by its arguments, until something is changed: one answer tells several settings.
+declare -A ASKED=()
+
 # ask_ethtool ARGUMENT...: sets ANSWER to what ethtool prints.
 ask_ethtool() {
-  REASON='' REPLY=''
+  REASON='' REPLY='' ANSWER=${ASKED["$*"]:-}
+  if [[ $ANSWER ]]; then return 0; fi
   if ! ANSWER=$(ethtool "$@" 2>&1); then
     why_ethtool "$ANSWER"
     return 1
   fi
+  ASKED["$*"]=$ANSWER
 }
+
+forget_answers() { ASKED=(); }
 
 # tell_ethtool ARGUMENT...: changes something.
 tell_ethtool() {
   local error
+  forget_answers
   REASON=''
   if ! error=$(ethtool "$@" 2>&1); then
     why_ethtool "$error"
