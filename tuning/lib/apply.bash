@@ -40,6 +40,12 @@ changes_interface() {
   return 1
 }
 
+# stopped: by a signal, while it applies.
+stopped() {
+  if [[ ${RUN_ID:-} ]]; then note "applying $PROFILE: stopped; what was set stays until: tune revert"; fi
+  exit 130
+}
+
 # plan_apply: the plan, without what another namespace's profile holds.
 plan_apply() {
   local at

@@ -38,7 +38,8 @@ open_state() {
 }
 
 close_state() {
-  exec {LOCK_FD}>&-
+  if [[ ${LOCK_FD:-} ]]; then exec {LOCK_FD}>&-; fi
+  LOCK_FD=
 }
 
 journal_of_namespace() { JOURNAL=$STATE_DIR/net-$NETNS; }

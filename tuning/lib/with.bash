@@ -6,10 +6,13 @@ readonly END_TIMEOUT_S=10
 with_profile() {
   local code=0 at
   if ! type -P -- "$2" >/dev/null; then fail 2 "with $1: there is no command $2; nothing was changed"; fi
-  apply_profile "$1" >&2
-  close_state
   # From here on, whatever ends this script reverts first.
   trap 'end_with $?' EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+  trap 'exit 129' HUP
+  apply_profile "$1" >&2
+  close_state
   SIGNALLED=
   trap 'pass_on INT' INT
   trap 'pass_on TERM' TERM
@@ -49,14 +52,15 @@ wait_for_child() {
 # pass_on SIGNAL: to the command, unless a terminal has sent it to both.
 pass_on() {
   local -a fields
+  # A bare `return` would hand on the status of what the signal interrupted, and `set -e` end the script.
   if [[ $SIGNALLED ]]; then
     SIGNALLED=twice
-    return
+    return 0
   fi
   SIGNALLED=once
   # Behind the name, which may hold blanks: state, parent, process group, session, terminal, its foreground group.
   read -r -a fields <<<"$(sed 's/.*) //' "/proc/$$/stat")"
-  if [[ $1 == INT && ${fields[2]} == "${fields[5]}" ]]; then return; fi
+  if [[ $1 == INT && ${fields[2]} == "${fields[5]}" ]]; then return 0; fi
   kill -s "$1" "$CHILD" 2>/dev/null || true
 }
 
@@ -66,6 +70,8 @@ end_with() {
   trap - EXIT
   # Giving back is not to be stopped halfway by a second interrupt.
   trap '' INT TERM HUP
+  if [[ ! ${RUN_ID:-} ]]; then exit "$code"; fi
+  close_state
   if ! (revert_run "$RUN_ID") >&2; then
     note "not all was given back; what is left is kept in $STATE_DIR: tune revert"
     if ((code == 0)); then code=3; fi

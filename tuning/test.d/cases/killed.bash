@@ -24,7 +24,7 @@ wire_apply_killed_at_any_call_of_the_card() {
   expect 0 "$TUNE" revert
   # The first calls only look. Odd and even ones, before and after the call.
   when=after
-  for ((at = CALLS; at > CALLS / 2; at -= 4)); do
+  for ((at = CALLS; at > CALLS / 2; at -= 3)); do
     at_call "$at" "$when" "$KILL"
     victim "$TUNE" apply throughput --iface v0 --workers 1
     if [[ -e $(echo "$REDPKT_TUNE_STATE"/net-*) ]]; then killed=$((killed + 1)); fi

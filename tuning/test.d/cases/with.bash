@@ -62,6 +62,46 @@ wire_with_ends_with_the_command_on_a_signal() {
   done
 }
 
+wire_with_that_is_stopped_while_it_applies_gives_back() {
+  local at calls
+  play_card
+  remember --iface v0
+  at_call 0 before true
+  expect 0 "$TUNE" with throughput --iface v0 -- true
+  calls=$(<"$CARD_DIR/calls")
+  for at in 3 $((calls / 3)) $((calls / 2)) $((calls / 2 + 4)); do
+    # shellcheck disable=SC2016 # run by the card
+    at_call "$at" after 'kill "$(<"$CARD_DIR/victim")"; sleep 0.05'
+    victim "$TUNE" with throughput --iface v0 -- sleep 0.2
+    rm "$CARD_DIR/at"
+    unchanged_to_the_eye
+    expect 0 "$TUNE" revert
+    says 'nothing is applied'
+  done
+}
+
+wire_with_leaves_an_interrupt_of_a_terminal_to_the_command() {
+  local code=0
+  if ! command -v script >/dev/null; then return 0; fi
+  rm -f "$CARD_DIR/runs"
+  remember --iface v0
+  cat >"$CARD_DIR/counts" <<'END'
+n=0
+trap 'n=$((n + 1))' INT
+touch "$CARD_DIR/runs"
+for ((i = 0; i < 20; i++)); do sleep 0.05; done
+exit $((40 + n))
+END
+  {
+    wait_until test -e "$CARD_DIR/runs"
+    sleep 0.1
+    printf '\003'
+    sleep 1
+  } | script -qec "'$TUNE' with latency --iface v0 -- bash '$CARD_DIR/counts'" /dev/null >/dev/null || code=$?
+  ((code == 41)) || die "exit code $code"
+  unchanged --iface v0
+}
+
 wire_with_does_not_wait_for_ever() {
   local pid
   rm -f "$CARD_DIR/runs"
