@@ -45,6 +45,7 @@ read_profile() {
   local line number=0 at=-1
   while IFS= read -r line || [[ $line ]]; do
     number=$((number + 1))
+    if [[ $line == *$'\r' ]]; then wrong "$number" 'it ends with a carriage return: save the file with the line ends of Unix'; fi
     case $line in
       '' | '#'*) ;;
       'about: '*) ABOUT=${line#about: } ;;

@@ -26,7 +26,10 @@ open_state() {
     fail 3 "making the state directory $STATE_DIR: not permitted; run it as root, or set REDPKT_TUNE_STATE to another place"
   fi
   mode=$(stat -L -c %a -- "$STATE_DIR")
-  if [[ ! -O $STATE_DIR ]] || ((8#$mode & 8#077)); then
+  if [[ ! -O $STATE_DIR ]]; then
+    fail 3 "the state directory $STATE_DIR: it is $(stat -L -c %U -- "$STATE_DIR")'s; run it as that user, or set REDPKT_TUNE_STATE to another place"
+  fi
+  if ((8#$mode & 8#077)); then
     fail 3 "the state directory $STATE_DIR: others may write or read it (mode $mode); it must be yours alone: chmod 700"
   fi
   if ! { exec {LOCK_FD}>>"$STATE_DIR/lock"; } 2>/dev/null; then
