@@ -1,0 +1,131 @@
+# revert: gives back what was before, from the last change to the first.
+
+# revert_profile [PROFILE]: all that this network namespace has applied.
+revert_profile() {
+  local found='' left=
+  open_state
+  journal_of_namespace
+  if read_journal; then
+    found=yes
+    refuse_other "${1:-}"
+    revert_journal || left=yes
+  fi
+  journal_of_machine
+  if read_journal; then
+    if [[ ${J_HEAD[netns]} == "$NETNS" || $MACHINE_TOO ]]; then
+      found=yes
+      refuse_other "${1:-}"
+      revert_journal || left=yes
+    else
+      note "the whole machine's settings are those of ${J_HEAD[profile]}, applied in network namespace ${J_HEAD[netns]}; revert it there, or if that is gone: tune revert --machine"
+    fi
+  fi
+  if [[ ! $found ]]; then
+    echo 'nothing is applied'
+  elif [[ $left ]]; then
+    fail 3 "not all was given back; what is left is kept in $STATE_DIR: try again, or drop it with: tune revert --forget"
+  fi
+}
+
+# revert_run ID: what the apply with this ID did; nothing if it was reverted meanwhile.
+revert_run() {
+  local left=
+  open_state
+  for JOURNAL in "$STATE_DIR/net-$NETNS" "$STATE_DIR/machine"; do
+    if ! read_journal || [[ ${J_HEAD[id]} != "$1" ]]; then continue; fi
+    revert_journal || left=yes
+  done
+  close_state
+  [[ ! $left ]]
+}
+
+# refuse_other PROFILE: if another one than that is applied.
+refuse_other() {
+  if [[ $1 && ${J_HEAD[profile]} != "${1##*/}" ]]; then
+    fail 2 "reverting $1: it is not applied, ${J_HEAD[profile]} is, since ${J_HEAD[since]}; leave the name out to revert that"
+  fi
+}
+
+# revert_journal: gives back what JOURNAL says. Fails if something is left.
+revert_journal() {
+  local at
+  local -a left=() again=()
+  load_sets
+  forget_answers
+  if [[ ! ${HEADED:-} ]]; then row SETTING WAS 'IS AGAIN' ''; fi
+  HEADED=yes
+  for ((at = ${#O_LABEL[@]} - 1; at >= 0; at--)); do
+    if ! give_back "$at"; then again=("$at" ${again[@]+"${again[@]}"}); fi
+  done
+  # One setting can have been in another's way, or have changed it. What is left is tried once more in the order of
+  # the profile, and everything is looked at again.
+  for at in ${again[@]+"${again[@]}"}; do
+    if give_back "$at"; then continue; fi
+    row "${O_LABEL[at]}" '' '' "not given back: $REASON"
+    left+=("$at")
+  done
+  forget_answers
+  for at in "${!O_LABEL[@]}"; do
+    if ! is_word "$at" ${left[@]+"${left[@]}"} && ! give_back "$at"; then
+      row "${O_LABEL[at]}" '' '' "not given back: $REASON"
+      left+=("$at")
+    fi
+  done
+  if ((${#left[@]} == 0)) || [[ $FORGET ]]; then
+    for at in ${left[@]+"${left[@]}"}; do row "${O_LABEL[at]}" '' '' "forgotten: it was ${O_NOW[at]}"; done
+    drop_journal
+    return 0
+  fi
+  keep_left "${left[@]}"
+  return 1
+}
+
+# load_sets: the journal's changes as entries of a plan, NOW being what was and WANT what was set.
+load_sets() {
+  local line at=0
+  O_LABEL=() O_IFACE=() O_DRIVER=() O_TARGET=() O_NOW=() O_WANT=()
+  for line in ${J_SETS[@]+"${J_SETS[@]}"}; do
+    IFS=$'\t' read -r 'O_IFACE[at]' 'O_DRIVER[at]' 'O_TARGET[at]' 'O_LABEL[at]' 'O_NOW[at]' 'O_WANT[at]' <<<"$line"
+    if ! is_word "${O_DRIVER[at]}" "${DRIVERS[@]}"; then
+      fail 3 "reading $JOURNAL: it has a driver ${O_DRIVER[at]}, which this tune does not know; use the one that wrote it"
+    fi
+    measure "${O_LABEL[at]}" "${O_WANT[at]}" "${O_NOW[at]}"
+    at=$((at + 1))
+  done
+}
+
+# give_back AT: fails with REASON. What has its value already is passed by.
+give_back() {
+  local at=$1 iface=${O_IFACE[$1]} driver=${O_DRIVER[$1]} target=${O_TARGET[$1]} was=${O_NOW[$1]} now remark=
+  if [[ $iface != - ]] && is_gone "$iface" "${J_HEAD[iface]##* }"; then return 1; fi
+  if [[ $driver =~ ^(rings|coalesce|feature|hash|rss|ntuple)$ ]] && ! command -v ethtool >/dev/null; then
+    REASON='the command ethtool is missing: install it'
+    return 1
+  fi
+  "read_$driver" "$iface" "$target" || return 1
+  now=$REPLY
+  if same "$driver" "$now" "$was"; then return 0; fi
+  if ! same "$driver" "$now" "${J_IS["$driver $target"]:-${O_WANT[at]}}"; then
+    remark="it had been changed meanwhile, from ${O_WANT[at]}"
+  fi
+  "write_$driver" "$iface" "$target" "$was" || return 1
+  "read_$driver" "$iface" "$target" || return 1
+  if ! same "$driver" "$REPLY" "$was"; then
+    REASON="it was $was, and is $REPLY after that was set again"
+    return 1
+  fi
+  row "${O_LABEL[at]}" "$now" "$was" "$remark"
+}
+
+# keep_left AT...: the journal without what was given back.
+keep_left() {
+  local at
+  local -a lines=()
+  for at in "${!J_LINES[@]}"; do
+    if [[ ${J_LINES[at]} != 'set'$'\t'* ]]; then lines+=("${J_LINES[at]}"); fi
+  done
+  for at in "${!J_SETS[@]}"; do
+    if is_word "$at" "$@"; then lines+=('set'$'\t'"${J_SETS[at]}"); fi
+  done
+  put_journal "${lines[@]}"
+}
