@@ -15,6 +15,7 @@
 //! | `client` | many connected sockets for load clients |
 //! | `lanes` | AEGIS-128L on four frames at once |
 //! | `ethtool` | what a network interface's driver says of itself |
+//! | `probe`, `clock` | what this kernel gives to sockets, and how right its clock is |
 //! | `affinity`, `prefetch` | cores, timers, cache lines |
 //! | `address`, `control`, `memory`, `outbox`, `syscall` | what the kernel's interface needs |
 //! | `allocation` | tests only: counts allocations, for proofs that there are none |
@@ -36,6 +37,7 @@ pub mod backend;
 pub mod bind;
 mod classic;
 pub mod client;
+pub mod clock;
 mod control;
 pub mod ethtool;
 pub mod handover;
@@ -46,6 +48,7 @@ mod memory;
 pub mod mmsg;
 mod outbox;
 pub mod prefetch;
+pub mod probe;
 mod shedding;
 pub mod steering;
 mod syscall;

@@ -2,45 +2,48 @@
 
 use super::check::Check;
 use super::server::Answer;
-use crate::cli::Failure;
-use crate::net::affinity::allowed_cores;
 use crate::net::xdp::{Interface, LinkUse, Mode, Offer};
 
 /// The longest packet that fits one page with all that a driver keeps there in native mode, on pages of 4 KiB.
 const NATIVE_MTU_MAX: u32 = 3_498;
 
-/// All about one interface.
-pub(super) fn checks(interface: &Interface, server: Option<&Answer>) -> Result<Vec<Check>, Failure> {
+/// All about one interface, for so many workers.
+pub(super) fn checks(interface: &Interface, server: Option<&Answer>, workers: usize) -> Vec<Check> {
     let name = &interface.name;
-    let used = LinkUse::of(interface)
-        .map_err(|error| Failure::machine(format!("--iface {name}: asking for its use: {error}")))?;
     let is_servers = server.is_some_and(|server| server.xdp_interface() == Some(name));
     let offer = Offer::of(interface);
-    Ok(vec![
-        queues(interface, allowed_cores().len() as u32),
-        native(interface, offer),
-        zero_copy(interface, offer),
-        program(name, used.program, is_servers),
-        mtu(name, used.mtu),
-    ])
+    let mut checks =
+        vec![queues(interface, workers as u32), native(interface, offer), zero_copy(interface, offer)];
+    match LinkUse::of(interface) {
+        Ok(used) => checks.extend([program(name, used.program, is_servers), mtu(name, used.mtu)]),
+        Err(error) => {
+            checks.push(Check::not_known(
+                format!("{name}: XDP program"),
+                error,
+                format!("ip link show dev {name}"),
+            ));
+        }
+    }
+    checks
 }
 
-/// Receive queues against cores: a worker each, and a queue for each worker.
-fn queues(interface: &Interface, cores: u32) -> Check {
+/// Receive queues against workers: a queue for each.
+fn queues(interface: &Interface, workers: u32) -> Check {
     let Interface { name, queues, .. } = interface;
     let what = format!("{name}: queues");
-    if *queues == cores {
-        return Check::ok(what, format!("receive queues: {queues} for {cores} cores: one for each worker"));
+    let count = format!("receive queues: {queues} for {workers} workers");
+    if *queues == workers {
+        return Check::ok(what, format!("{count}: one for each"));
     }
-    let effect = match *queues < cores {
-        true => format!(
-            "receive queues: {queues} for {cores} cores: workers without one answer through the kernel"
-        ),
-        false => {
-            format!("receive queues: {queues} for {cores} cores: a worker takes turns between several")
-        }
+    let effect = match *queues < workers {
+        true => "workers without one get their datagrams through the kernel or from the others",
+        false => "a worker takes turns between several",
     };
-    Check::could_be_better(what, effect, format!("ethtool -L {name} combined {cores}"))
+    Check::could_be_better(
+        what,
+        format!("{count}: {effect}"),
+        format!("ethtool -L {name} combined {workers}"),
+    )
 }
 
 fn native(interface: &Interface, offer: Option<Offer>) -> Check {
@@ -130,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn queues_should_be_as_many_as_cores() {
+    fn queues_should_be_as_many_as_workers() {
         assert_eq!(queues(&interface(8), 8).state, State::Ok);
         for count in [2, 16] {
             let check = queues(&interface(count), 8);
