@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `check` | what was found, as a table and as JSON |
 //! | `kernel`, `processor`, `process`, `clock`, `sockets` | the machine, and what a process gets of it |
-//! | `interfaces`, `card` | an interface: what it offers to AF_XDP, and how it brings packets to cores |
+//! | `interfaces`, `card` | an interface: what it offers to AF_XDP, and how it brings datagrams to cores |
 //! | `server` | what a running server really got |
 //! | `read` | files in which the kernel tells of itself |
 

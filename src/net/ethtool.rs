@@ -96,7 +96,7 @@ struct TimestampInfo {
 /// Bits of a [`TimestampInfo`]'s kinds: the card stamps what it receives (`SOF_TIMESTAMPING_RX_HARDWARE`).
 const RX_HARDWARE: u32 = 1 << 2;
 
-/// Its filter that stamps every packet (`HWTSTAMP_FILTER_ALL`).
+/// Its filter that stamps everything (`HWTSTAMP_FILTER_ALL`).
 const FILTER_ALL: u32 = 1 << 1;
 
 /// Entries of an interface's rings.
@@ -112,7 +112,7 @@ pub struct Rings {
     pub tx_max: u32,
 }
 
-/// How long a card gathers packets before it interrupts.
+/// How long a card gathers what arrives before it interrupts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Coalescing {
     /// In µs.
@@ -126,9 +126,9 @@ pub struct Coalescing {
 pub enum ReceiveTimestamps {
     /// Nothing: the kernel's own time is all there is.
     None,
-    /// Chosen packets, those of time protocols.
+    /// What time protocols send.
     Some,
-    /// Every packet.
+    /// Everything.
     All,
 }
 
@@ -170,6 +170,13 @@ pub fn receive_queues(interface: &str) -> io::Result<u32> {
     let mut channels = Channels { command: GCHANNELS, ..Channels::default() };
     ask(interface, (&raw mut channels).cast())?;
     Ok(channels.rx + channels.combined)
+}
+
+/// How many receive queues there can be. The error is `EOPNOTSUPP` where the driver does not say.
+pub fn receive_queues_max(interface: &str) -> io::Result<u32> {
+    let mut channels = Channels { command: GCHANNELS, ..Channels::default() };
+    ask(interface, (&raw mut channels).cast())?;
+    Ok(channels.rx_max + channels.combined_max)
 }
 
 /// The driver's own statistics (`ethtool -S`): names and totals. The error is `EOPNOTSUPP` where it has none.

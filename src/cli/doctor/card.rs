@@ -1,4 +1,4 @@
-//! How an interface and its card bring packets to cores, whatever the engine.
+//! How an interface and its card bring datagrams to cores, whatever the engine.
 
 use super::check::Check;
 use super::read::{self, listed};
@@ -34,12 +34,12 @@ fn rings(name: &str, rings: io::Result<Rings>) -> Check {
     let what = format!("{name}: rings");
     match rings {
         Ok(Rings { rx, rx_max, .. }) if rx >= rx_max => {
-            Check::ok(what, format!("{rx} packets each receive ring, the most there is"))
+            Check::ok(what, format!("{rx} network packets each receive ring, the most there is"))
         }
         Ok(Rings { rx, rx_max, .. }) => Check::could_be_better(
             what,
             format!(
-                "{rx} packets each receive ring, of {rx_max}: a burst that is longer is lost in the card"
+                "{rx} network packets each receive ring, of {rx_max}: a burst that is longer is lost in the card"
             ),
             format!("sudo ethtool -G {name} rx {rx_max}"),
         ),
@@ -48,7 +48,7 @@ fn rings(name: &str, rings: io::Result<Rings>) -> Check {
     }
 }
 
-/// How long the card gathers packets: a trade that only the operator can make.
+/// How long the card gathers what arrives: a trade that only the operator can make.
 fn coalescing(name: &str, found: io::Result<Coalescing>) -> Check {
     let what = format!("{name}: interrupt delay");
     match found {
@@ -141,17 +141,17 @@ fn read_rps(name: &str) -> Result<Vec<String>, String> {
     receive.map(|entry| read::text(entry.path().join("rps_cpus"))).collect()
 }
 
-/// Whether the kernel moves packets to other cores by itself.
+/// Whether the kernel moves what arrives to other cores by itself.
 fn rps(name: &str, masks: Result<Vec<String>, String>) -> Check {
     let what = format!("{name}: RPS");
     let is_set = |mask: &String| mask.chars().any(|digit| !matches!(digit, '0' | ','));
     match masks {
         Ok(masks) if masks.iter().any(is_set) => Check::could_be_better(
             what,
-            "on: the kernel moves each packet to another core before it looks at it, which halved the rate where that core was not idle",
+            "on: the kernel moves what arrives to another core before it looks at it, which halved the rate where that core was not idle",
             format!("echo 0 | sudo tee /sys/class/net/{name}/queues/rx-*/rps_cpus"),
         ),
-        Ok(_) => Check::ok(what, "off: packets are handled on the core that their interrupt came to"),
+        Ok(_) => Check::ok(what, "off: what arrives is handled on the core that its interrupt came to"),
         Err(why) => Check::not_known(what, why, format!("grep . /sys/class/net/{name}/queues/rx-*/rps_cpus")),
     }
 }
@@ -161,11 +161,9 @@ fn timestamps(name: &str, found: io::Result<ReceiveTimestamps>) -> Check {
     let what = format!("{name}: timestamps");
     let software = "the kernel's time of receipt is used, which is some µs later than the wire's";
     match found {
-        Ok(ReceiveTimestamps::All) => {
-            Check::ok(what, format!("the card could stamp every packet; {software}"))
-        }
+        Ok(ReceiveTimestamps::All) => Check::ok(what, format!("the card could stamp everything; {software}")),
         Ok(ReceiveTimestamps::Some) => {
-            Check::ok(what, format!("the card stamps packets of time protocols; for all others {software}"))
+            Check::ok(what, format!("the card stamps time protocols; for all else {software}"))
         }
         Ok(ReceiveTimestamps::None) => Check::ok(what, format!("the card has none; {software}")),
         Err(error) if is_unsupported(&error) => Check::ok(what, format!("the driver has none; {software}")),
@@ -188,12 +186,12 @@ fn losses(name: &str, counted: Option<&machine::Interface>) -> Check {
     let lost: Vec<_> = lost.into_iter().filter(|(count, ..)| *count > 0).collect();
     let received = counted.rx_packets;
     match lost.first() {
-        None => Check::ok(what, format!("none so far, {received} packets received")),
+        None => Check::ok(what, format!("none so far, {received} network packets received")),
         Some((.., fix)) => {
             let words = lost.iter().map(|(count, why, _)| format!("{count} {why}")).collect::<Vec<_>>();
             Check::could_be_better(
                 what,
-                format!("so far, beside {received} packets received: {}", words.join(", ")),
+                format!("so far, beside {received} network packets received: {}", words.join(", ")),
                 fix,
             )
         }

@@ -2,6 +2,7 @@
 
 use super::check::Check;
 use super::server::Answer;
+use crate::net::ethtool;
 use crate::net::xdp::{Interface, LinkUse, Mode, Offer};
 
 /// The longest packet that fits one page with all that a driver keeps there in native mode, on pages of 4 KiB.
@@ -12,8 +13,11 @@ pub(super) fn checks(interface: &Interface, server: Option<&Answer>, workers: us
     let name = &interface.name;
     let is_servers = server.is_some_and(|server| server.xdp_interface() == Some(name));
     let offer = Offer::of(interface);
-    let mut checks =
-        vec![queues(interface, workers as u32), native(interface, offer), zero_copy(interface, offer)];
+    let mut checks = vec![
+        queues(interface, workers as u32, ethtool::receive_queues_max(name).ok()),
+        native(interface, offer),
+        zero_copy(interface, offer),
+    ];
     match LinkUse::of(interface) {
         Ok(used) => checks.extend([program(name, used.program, is_servers), mtu(name, used.mtu)]),
         Err(error) => {
@@ -27,8 +31,8 @@ pub(super) fn checks(interface: &Interface, server: Option<&Answer>, workers: us
     checks
 }
 
-/// Receive queues against workers: a queue for each.
-fn queues(interface: &Interface, workers: u32) -> Check {
+/// Receive queues against workers: a queue for each, if the card has so many.
+fn queues(interface: &Interface, workers: u32, queues_max: Option<u32>) -> Check {
     let Interface { name, queues, .. } = interface;
     let what = format!("{name}: queues");
     let count = format!("receive queues: {queues} for {workers} workers");
@@ -39,11 +43,15 @@ fn queues(interface: &Interface, workers: u32) -> Check {
         true => "workers without one get their datagrams through the kernel or from the others",
         false => "a worker takes turns between several",
     };
-    Check::could_be_better(
-        what,
-        format!("{count}: {effect}"),
-        format!("ethtool -L {name} combined {workers}"),
-    )
+    let fix = match queues_max {
+        // It has all that it can have.
+        Some(most) if *queues < workers && most <= *queues => {
+            format!("use a card with {workers} queues, this one has {most}; or redpkt serve --workers {most}")
+        }
+        Some(most) => format!("ethtool -L {name} combined {}", workers.min(most)),
+        None => format!("ethtool -L {name} combined {workers}"),
+    };
+    Check::could_be_better(what, format!("{count}: {effect}"), fix)
 }
 
 fn native(interface: &Interface, offer: Option<Offer>) -> Check {
@@ -134,14 +142,20 @@ mod tests {
 
     #[test]
     fn queues_should_be_as_many_as_workers() {
-        assert_eq!(queues(&interface(8), 8).state, State::Ok);
+        assert_eq!(queues(&interface(8), 8, None).state, State::Ok);
         for count in [2, 16] {
-            let check = queues(&interface(count), 8);
+            let check = queues(&interface(count), 8, None);
             assert_eq!(
                 (check.state, check.fix.as_str()),
                 (State::CouldBeBetter, "ethtool -L eth0 combined 8")
             );
         }
+    }
+
+    #[test]
+    fn queues_that_a_card_has_not_are_not_asked_of_it() {
+        assert!(queues(&interface(1), 2, Some(1)).fix.contains("--workers 1"));
+        assert_eq!(queues(&interface(2), 8, Some(4)).fix, "ethtool -L eth0 combined 4");
     }
 
     #[test]

@@ -2,12 +2,9 @@
 
 use super::check::Check;
 use crate::cli::Failure;
+use crate::cli::ask_stats::ask_stats;
 use crate::net::bind::RECV_BUFFER_BYTES;
 use serde_json::Value;
-use std::time::Duration;
-
-/// How long a server may take to answer.
-const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a server answered.
 #[derive(Clone, Debug)]
@@ -18,27 +15,8 @@ pub(super) struct Answer {
 
 /// Asks for the figures of the server at this URL; `None` if none is there.
 pub(super) fn ask(url: &str) -> Result<Option<Answer>, Failure> {
-    let url = url.trim_end_matches('/');
-    if !url.starts_with("http://") {
-        return Err(Failure::usage(format!("--http {url}: expected a URL such as http://127.0.0.1:7101")));
-    }
-    // No proxy: the environment's is for other machines.
-    let config = ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).proxy(None);
-    let agent: ureq::Agent = config.http_status_as_error(false).build().into();
-    let told = match agent.get(format!("{url}/stats.json")).call() {
-        Ok(mut response) if response.status().is_success() => {
-            response.body_mut().read_json().map_err(|error| format!("answers what is no JSON ({error})"))
-        }
-        Ok(response) => Err(format!("answers {}", response.status())),
-        Err(ureq::Error::BadUri(error)) => {
-            return Err(Failure::usage(format!(
-                "--http {url}: {error}; expected a URL such as http://127.0.0.1:7101"
-            )));
-        }
-        Err(ureq::Error::Timeout(_)) => Err(format!("does not answer within {TIMEOUT:?}")),
-        Err(_) => return Ok(None),
-    };
-    Ok(Some(Answer { url: url.to_owned(), told }))
+    let told = ask_stats("--http", url)?;
+    Ok(told.map(|told| Answer { url: url.trim_end_matches('/').to_owned(), told }))
 }
 
 impl Answer {

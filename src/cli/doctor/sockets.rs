@@ -87,14 +87,14 @@ fn backlog(softnet: Option<Softnet>, length: Option<u64>) -> Check {
         return Check::ok(
             what,
             format!(
-                "no packet of {processed} since the start was lost before the protocols{length_words}; a core's turn ended early {squeezed} times (netdev_budget)"
+                "of {processed} network packets since the start none was lost before the protocols{length_words}; a core's turn ended early {squeezed} times (netdev_budget)"
             ),
         );
     }
     Check::could_be_better(
         what,
         format!(
-            "{dropped} packets of {processed} since the start were lost before the protocols: a core's backlog was full{length_words}"
+            "{dropped} network packets of {processed} since the start were lost before the protocols: a core's backlog was full{length_words}"
         ),
         match length {
             Some(length) => format!("sudo sysctl -w net.core.netdev_max_backlog={}", 4 * length.max(1_000)),
