@@ -9,6 +9,7 @@ mod doctor;
 mod export;
 mod failure;
 mod http_settings;
+mod imagined;
 mod keys;
 mod ledger;
 mod ledger_dir;

@@ -15,8 +15,7 @@ use crate::net::xdp::{XdpMode, XdpOptions};
 use crate::set::book::{Order, SHARES_MAX};
 use crate::set::{Capacity, RECORDS_MAX};
 use crate::worker::{Idle, Plan};
-use clap::{Args, Parser, ValueEnum};
-use rand::SeedableRng as _;
+use clap::{Args, ValueEnum};
 use redpkt_proto::keyring::KeyRing;
 use redpkt_proto::steer::{Layout, SETS_MAX};
 use std::net::SocketAddr;
@@ -206,7 +205,7 @@ impl ServeArgs {
     }
 
     /// The same with keys from elsewhere than the file.
-    fn settings_with(
+    pub(super) fn settings_with(
         self,
         keys: impl FnOnce(&Path) -> Result<KeyRing, Failure>,
     ) -> Result<Settings, Failure> {
@@ -391,21 +390,6 @@ impl ServeArgs {
             .map_err(|_| Failure::usage(format!("--http {}: expected ADDRESS:PORT or none", self.http)))?;
         http_settings(addr, self.http_token.as_deref(), "--http").map(Some)
     }
-}
-
-/// A server that nobody starts: what these options of `serve`, and the defaults of all others, would be. Its keys are
-/// made up, and it has no HTTP side.
-pub fn imagined(options: &[String]) -> Result<Settings, Failure> {
-    #[derive(Parser)]
-    struct Imagined {
-        #[command(flatten)]
-        serve: ServeArgs,
-    }
-    let always = ["serve", "--key", "none", "--http", "none"].map(str::to_owned);
-    let parsed = Imagined::try_parse_from(always.iter().chain(options)).map_err(|error| {
-        Failure::usage(error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: "))
-    })?;
-    parsed.serve.settings_with(|_| Ok(KeyRing::generate(&mut redpkt_proto::Rng::seed_from_u64(0))))
 }
 
 /// Every table can be as large as asked for.

@@ -2,7 +2,7 @@
 
 use super::check::Check;
 use crate::cli::Failure;
-use crate::cli::serve_options::imagined;
+use crate::cli::imagined::imagined;
 use crate::net::xdp::UMEM_BYTES_PER_QUEUE;
 use crate::telemetry::memory_available_bytes;
 use nix::sys::resource::{Resource, getrlimit};

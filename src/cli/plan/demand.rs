@@ -85,12 +85,12 @@ impl Demand {
 
     /// Packets that are made in all.
     pub(super) fn packets(&self) -> u64 {
-        (self.grants_per_s + self.sends_per_s) * self.event_s
+        (self.grants_per_s + self.sends_per_s).saturating_mul(self.event_s)
     }
 
     /// Users that packets are for, each time counted.
     pub(super) fn members(&self) -> u64 {
-        self.opens_per_s() * self.event_s
+        self.opens_per_s().saturating_mul(self.event_s)
     }
 
     /// Users who get money.
@@ -100,100 +100,86 @@ impl Demand {
 
     /// All of it, with how each was reckoned.
     pub(super) fn figures(&self, row_bytes: f64) -> Vec<Figure> {
-        let Demand { users, shakes_per_s, keepalive_s, grants_per_s, sends_per_s, event_s } = *self;
-        let line = |what: &str, value: f64, unit: Unit, how: String| Figure::new(what, value, unit, how);
-        let [users_text, requests] = [users, self.requests_per_s()].map(grouped);
-        let (wire6, wire4) = (wire_bytes(IPV6_BYTES), wire_bytes(IPV4_BYTES));
-        let rows = self.rows_per_s();
+        let mut figures = self.request_figures();
+        figures.extend(self.network_figures());
+        figures.extend(self.money_figures(row_bytes));
+        figures
+    }
+
+    fn request_figures(&self) -> Vec<Figure> {
+        let Demand { users, shakes_per_s, keepalive_s, grants_per_s, sends_per_s, .. } = *self;
+        let per_s = |what, value, how: String| Figure::new(what, value, Unit::PerSecond, how);
+        let [won, sent, requests] = [grants_per_s, sends_per_s, self.requests_per_s()].map(grouped);
+        let each = match shakes_per_s {
+            0 => String::new(),
+            shakes => format!(": one of each user in {:.1} s", users as f64 / shakes as f64),
+        };
         vec![
-            line("users", users as f64, Unit::None, "--users".into()),
-            line(
-                "shakes",
-                shakes_per_s as f64,
-                Unit::PerSecond,
-                format!("--qps: one of each user in {} s", every(users, shakes_per_s)),
-            ),
-            line(
+            Figure::new("users", users as f64, Unit::None, "--users".into()),
+            per_s("shakes", shakes_per_s as f64, format!("--qps{each}")),
+            per_s(
                 "opens",
                 self.opens_per_s() as f64,
-                Unit::PerSecond,
-                format!(
-                    "{} won + {} sent × {RECIPIENTS} recipients",
-                    grouped(grants_per_s),
-                    grouped(sends_per_s)
-                ),
+                format!("{won} won + {sent} sent × {RECIPIENTS} recipients"),
             ),
-            line("requests (QPS)", self.requests_per_s() as f64, Unit::PerSecond, "shakes + opens".into()),
-            line(
+            per_s("requests (QPS)", self.requests_per_s() as f64, "shakes + opens".into()),
+            per_s(
                 "keepalives, all idle",
                 self.idle_keepalives_per_s(),
-                Unit::PerSecond,
-                format!("{users_text} users / {keepalive_s} s, each way: each is answered"),
+                format!("{} users / {keepalive_s} s, each way: each is answered", grouped(users)),
             ),
-            line(
+            per_s(
                 "keepalives at the peak",
                 self.peak_keepalives_per_s(),
-                Unit::PerSecond,
-                format!(
-                    "of users who were silent for {keepalive_s} s, where {requests} requests/s come at random"
-                ),
+                format!("of who was silent for {keepalive_s} s, where {requests} requests/s come at random"),
             ),
-            line(
+        ]
+    }
+
+    fn network_figures(&self) -> Vec<Figure> {
+        let (wire6, wire4) = (wire_bytes(IPV6_BYTES), wire_bytes(IPV4_BYTES));
+        let mbit = |what, bytes, how: String| Figure::new(what, self.mbit(bytes), Unit::Mbit, how);
+        let invitations = grouped(RECIPIENTS * self.sends_per_s);
+        let around = format!("{FRAME_BYTES} + UDP {UDP_BYTES} + IP {IPV4_BYTES} + Ethernet {ETHERNET_BYTES}");
+        vec![
+            Figure::new(
                 "datagrams (PPS), each way",
                 self.datagrams_per_s(),
                 Unit::PerSecond,
-                format!(
-                    "requests + keepalives + {} invitations, one frame each",
-                    grouped(RECIPIENTS * sends_per_s)
-                ),
+                format!("requests + keepalives + {invitations} invitations, one frame each"),
             ),
-            line(
-                "payload, each way",
-                self.mbit(FRAME_BYTES as u64),
-                Unit::Mbit,
-                format!("{FRAME_BYTES} bytes a datagram"),
-            ),
-            line(
+            mbit("payload, each way", FRAME_BYTES as u64, format!("{FRAME_BYTES} bytes a datagram")),
+            mbit(
                 "on the wire with IPv4, each way",
-                self.mbit(wire4),
-                Unit::Mbit,
-                format!(
-                    "{wire4} bytes: {FRAME_BYTES} + UDP {UDP_BYTES} + IP {IPV4_BYTES} + Ethernet 14 + 4 + 20 (preamble, gap)"
-                ),
+                wire4,
+                format!("{wire4} bytes: {around} (header 14, checksum 4, preamble and gap 20)"),
             ),
-            line(
-                "on the wire with IPv6, each way",
-                self.wire_mbit(),
-                Unit::Mbit,
-                format!("{wire6} bytes: IP {IPV6_BYTES}"),
-            ),
-            line(
+            mbit("on the wire with IPv6, each way", wire6, format!("{wire6} bytes: IP {IPV6_BYTES}")),
+        ]
+    }
+
+    fn money_figures(&self, row_bytes: f64) -> Vec<Figure> {
+        let (rows, event_s) = (self.rows_per_s() as f64, self.event_s);
+        vec![
+            Figure::new(
                 "journal rows",
-                rows as f64,
+                rows,
                 Unit::PerSecond,
                 format!("{ROWS_PER_GRANT} for a packet won, {ROWS_PER_SEND} for one sent"),
             ),
-            line(
+            Figure::new(
                 "journals on disk",
-                rows as f64 * event_s as f64 * row_bytes,
+                rows * event_s as f64 * row_bytes,
                 Unit::Bytes,
                 format!("rows × {event_s} s × {row_bytes:.0} bytes"),
             ),
-            line("packets", self.packets() as f64, Unit::None, format!("won and sent in {event_s} s")),
+            Figure::new("packets", self.packets() as f64, Unit::None, format!("won and sent in {event_s} s")),
         ]
     }
 }
 
 fn wire_bytes(ip_bytes: u64) -> u64 {
     FRAME_BYTES as u64 + UDP_BYTES + ip_bytes + ETHERNET_BYTES
-}
-
-/// In how many seconds each of these has one, with a digit behind the point.
-fn every(users: u64, per_s: u64) -> String {
-    match per_s {
-        0 => "∞".to_owned(),
-        per_s => format!("{:.1}", users as f64 / per_s as f64),
-    }
 }
 
 #[cfg(test)]

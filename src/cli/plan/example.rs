@@ -79,7 +79,8 @@ fn whole(value: f64) -> String {
 pub(super) fn steps() -> Vec<Step> {
     let mut steps = users();
     steps.extend(rates());
-    steps.extend(night_whole());
+    steps.extend(durations());
+    steps.extend(packets());
     steps.extend(practice());
     steps
 }
@@ -154,20 +155,20 @@ fn rates() -> Vec<Step> {
             PEAK_PER_MINUTE / 60.0 / 1e6
         )),
         step(
-            "what reaches the back end, of 100%",
-            format!("{}/s / {}/s", whole(night::BACK_PER_S), whole(night::FRONT_PER_S)),
+            "tens of millions become tens of thousands",
+            format!("{}/s / {}/s at the back end", whole(night::FRONT_PER_S), whole(night::BACK_PER_S)),
+            1_000.0,
             1.0,
-            0.1,
-            100.0 * night::BACK_PER_S / night::FRONT_PER_S,
-            "%",
+            night::FRONT_PER_S / night::BACK_PER_S,
+            "times",
         )
-        .noted("the access layer answers the other 99%: that is what is rebuilt"),
+        .noted("by the figures quoted the access layer answers 99%, and that is what is rebuilt"),
     ]
 }
 
 /// How long the night's shakes take.
-fn night_whole() -> Vec<Step> {
-    use night::{PACKETS, PEAK_PER_MINUTE, PEAK_PER_S, SHAKES, WAVE_PACKETS, YEAR_BEFORE_PER_MINUTE};
+fn durations() -> Vec<Step> {
+    use night::PEAK_PER_S;
     let shakes = whole(article::SHAKES);
     let fast = article::MACHINES * article::QPS[1];
     let long = article::SHAKES / (article::HOURS * 3_600.0 * article::MACHINES);
@@ -200,7 +201,17 @@ fn night_whole() -> Vec<Step> {
             article::SHAKES / fast,
             "s",
         )
-        .noted(format!("7 minutes would be {} QPS a machine", whole(article::SHAKES / 420.0 / article::MACHINES))),
+        .noted(format!(
+            "7 minutes would be {} QPS a machine",
+            whole(article::SHAKES / 420.0 / article::MACHINES)
+        )),
+    ]
+}
+
+/// What was handed out.
+fn packets() -> Vec<Step> {
+    use night::{PACKETS, PEAK_PER_MINUTE, SHAKES, WAVE_PACKETS, YEAR_BEFORE_PER_MINUTE};
+    vec![
         step(
             "a wave against the year before",
             format!("{} / {}", whole(WAVE_PACKETS), whole(YEAR_BEFORE_PER_MINUTE)),
@@ -215,17 +226,17 @@ fn night_whole() -> Vec<Step> {
             WAVE_PACKETS / night::GRANTS_PER_S / 60.0
         )),
         step(
-            "packets of the night at 50,000/s",
-            format!("{} / {}/s", whole(PACKETS), whole(night::GRANTS_PER_S)),
-            article::HOURS,
-            1.0,
-            PACKETS / night::GRANTS_PER_S / 3_600.0,
-            "h",
+            "packets of the night, at 50,000/s",
+            format!("{}/s × {} h", whole(night::GRANTS_PER_S), article::HOURS),
+            PACKETS,
+            0.01e9,
+            night::GRANTS_PER_S * article::HOURS * 3_600.0,
+            "packets",
         )
-        .noted("those are packets sent and received, most of them between users and not by shaking"),
+        .noted("1.01 billion are sent and received: most go between users and not by shaking"),
         step(
             "shakes of the night",
-            format!("{} in the night", whole(SHAKES)),
+            format!("{} are quoted of the night, the article reckons with 10 billion", whole(SHAKES)),
             article::SHAKES,
             1e9,
             SHAKES,
@@ -303,8 +314,10 @@ mod tests {
         );
         let minute = of("shakes in the peak minute");
         assert!(minute.recomputed == 840e6 && !minute.follows && minute.note.contains("13.5"), "{minute:?}");
-        let packets = of("packets of the night at 50,000/s");
-        assert!((packets.recomputed - 5.61).abs() < 0.01 && !packets.follows, "{packets:?}");
+        let packets = of("packets of the night, at 50,000/s");
+        assert!(packets.recomputed == 720e6 && !packets.follows, "{packets:?}");
+        let back = of("tens of millions become tens of thousands");
+        assert!(back.recomputed == 100.0 && !back.follows, "{back:?}");
     }
 
     #[test]

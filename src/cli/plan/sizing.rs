@@ -3,7 +3,7 @@
 use super::cost::Costs;
 use super::demand::Demand;
 use crate::cli::Failure;
-use crate::cli::serve_options::imagined;
+use crate::cli::imagined::imagined;
 use crate::page::words::{grouped, rate};
 use serde::Serialize;
 
