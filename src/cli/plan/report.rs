@@ -159,23 +159,23 @@ fn machine_table(sizing: &Sizing) -> String {
     )
 }
 
-fn counted(machines: u64) -> String {
-    format!("{} machine{}", grouped(machines), if machines == 1 { "" } else { "s" })
-}
-
 fn verdict(sizing: &Sizing) -> String {
     let Sizing { machines, machines_with_failures, machines_told, machine, .. } = sizing;
-    let mut text = format!("MACHINES: {} carry it", counted(*machines));
+    let mut text = format!("MACHINES: {}", grouped(*machines));
     if machine.failures > 0.0 {
         text += &format!(
-            "; {}, so that {:.0}% of them may fail",
-            counted(*machines_with_failures),
+            "; {} where {:.0}% of them may fail",
+            grouped(*machines_with_failures),
             100.0 * machine.failures
         );
     }
-    text += &format!(". \"used\" is of everything that {} have", counted(*machines_told));
+    let told = match machines_told {
+        1 => "one machine has".to_owned(),
+        many => format!("{} machines have", grouped(*many)),
+    };
+    text += &format!(". \"used\" is of everything that {told}");
     if !sizing.is_enough() {
-        text += &format!(": {} are too few to keep {:.0}% free", machines_told, 100.0 * machine.headroom);
+        text += &format!(", too few to keep {:.0}% free", 100.0 * machine.headroom);
     }
     text
 }
@@ -266,7 +266,7 @@ mod tests {
         for part in [
             "40,000/s  1,000,000 users / 25 s",
             "1,000,000 idle users alone are 40,000 datagrams/s",
-            "MACHINES: 1 machine carry it",
+            "MACHINES: 1. \"used\" is of everything that one machine has",
             "← decides",
             "measured elsewhere: redpkt-bench engines",
             "bring your own",
