@@ -198,9 +198,13 @@ fn huge_pages(enabled: Result<String, String>) -> Check {
 
 fn has_irqbalance() -> Result<bool, String> {
     let all = procfs::process::all_processes().map_err(|error| format!("processes: {error}"))?;
-    let is_one =
-        |process: procfs::process::Process| process.stat().is_ok_and(|stat| stat.comm == "irqbalance");
-    Ok(all.flatten().any(is_one))
+    let names: Vec<String> =
+        all.flatten().filter_map(|process| process.stat().ok()).map(|stat| stat.comm).collect();
+    match names.is_empty() {
+        // This one at least is there.
+        true => Err("/proc shows no processes".to_owned()),
+        false => Ok(names.iter().any(|name| name == "irqbalance")),
+    }
 }
 
 /// Whether somebody moves interrupts about.
