@@ -64,7 +64,7 @@ fn keepalive_notes(sizing: &Sizing) -> Vec<String> {
         demand.keepalive_s
     )];
     notes.push(match demand.keepalive_s {
-        ..=30 => "many NATs forget a silent UDP mapping after 30 s, so invitations reach users behind them".into(),
+        ..=30 => "often enough for NATs that forget a silent UDP mapping after 30 s, as many do where RFC 4787 (REQ-5) asks for 2 minutes: invitations reach the users behind them".to_owned(),
         31..=120 => "many NATs forget a silent UDP mapping after 30 s: invitations then reach a user only after the user's next request".to_owned(),
         _ => "NATs may forget a silent UDP mapping after 2 minutes and many do after 30 s (RFC 4787, REQ-5): invitations then reach a user only after the user's next request".to_owned(),
     });

@@ -157,7 +157,12 @@ fn memory(demand: &Demand, machine: &Machine) -> Result<Need, Failure> {
     let most = demand.users.max(1);
     if !fits(most) {
         // The options' own limits have words of their own.
-        let bytes = tables_bytes(demand, most, machine.cores)?;
+        let bytes = tables_bytes(demand, most, machine.cores).map_err(|error| {
+            Failure::usage(format!(
+                "--event {}s: what comes in it has no tables: {error}; ask for a shorter one, or for fewer --grants and --sends",
+                demand.event_s
+            ))
+        })?;
         return Err(Failure::usage(format!(
             "--memory-mib {}: the tables of a machine with one user take {} MiB; give more, or ask for fewer --grants and --sends or a shorter --event",
             machine.memory_bytes >> 20,
