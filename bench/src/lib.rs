@@ -2,7 +2,7 @@
 //!
 //! Servers are started as child processes by executing this program itself with a hidden `serve`, so no
 //! other binary is needed, a server can be killed, and its CPU is its own. Ledgers are audited alike, by a hidden
-//! `audit`, machines are looked at by a hidden `doctor`, and runs by hidden `watch` and `report`.
+//! `audit`, machines are looked at by a hidden `doctor` and `plan`, and runs by hidden `watch` and `report`.
 
 #![forbid(unsafe_code)]
 
@@ -85,7 +85,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     child::follow_parent();
     let args: Vec<OsString> = args.into_iter().collect();
     let is_servers = |command: &OsString| {
-        ["serve", "audit", "doctor", "watch", "report"].iter().any(|name| command == name)
+        ["serve", "audit", "doctor", "plan", "watch", "report"].iter().any(|name| command == name)
     };
     if args.get(1).is_some_and(is_servers) {
         return redpkt::cli::main(args);

@@ -1,15 +1,32 @@
 //! `redpkt doctor`: what of this machine helps or hinders a server, and the commands that change it.
 //!
-//! It only looks: nothing is attached, set or written.
+//! It only looks: what it tries, it tries at sockets of its own, which are closed again.
+//!
+//! | file | what |
+//! |---|---|
+//! | `check` | what was found, as a table and as JSON |
+//! | `kernel`, `processor`, `process`, `clock`, `sockets` | the machine, and what a process gets of it |
+//! | `interfaces`, `card` | an interface: what it offers to AF_XDP, and how it brings datagrams to cores |
+//! | `server` | what a running server really got |
+//! | `read` | files in which the kernel tells of itself |
 
+mod card;
 mod check;
+mod clock;
 mod interfaces;
-mod machine;
+mod kernel;
+mod process;
+mod processor;
+mod read;
 mod server;
+mod sockets;
 
 use super::Failure;
 use super::lines::print_result;
+use crate::net::XdpError;
+use crate::net::affinity::allowed_cores;
 use crate::net::xdp::Interface;
+use crate::telemetry::machine::Machine;
 use check::{Check, to_json, to_table};
 use clap::Args;
 
@@ -22,7 +39,10 @@ use clap::Args;
   redpkt doctor --json | jq -r '.checks[] | select(.state != \"ok\") | .fix'
 
 Each line is a check: `ok`, `could be better` or `broken`, what that means for a server,
-and the command that changes it. Nothing on the machine is changed.
+and below it the command that changes it. What is about workers is for as many as the
+running server has, or a worker for each core. Several settings at once, for a purpose:
+tuning/tune apply latency|throughput|million|laptop [--iface IF]. Nothing on the machine
+is changed by looking.
 
 Exit codes: 0 it has looked, whatever it found, 2 an option is wrong,
 3 the machine refused.")]
@@ -45,19 +65,38 @@ pub fn run(args: &DoctorArgs) -> Result<(), Failure> {
 }
 
 fn look(args: &DoctorArgs) -> Result<Vec<Check>, Failure> {
-    let interfaces = match &args.iface {
-        None => Interface::read_all(),
-        Some(name) => Interface::read(name).map(|interface| vec![interface]),
-    };
-    let interfaces = interfaces.map_err(|error| match error.is_usage() {
-        true => Failure::usage(error),
-        false => Failure::machine(error),
-    })?;
+    let interfaces = interfaces(args.iface.as_deref())?;
     let server = server::ask(&args.http)?;
-    let mut checks = vec![machine::aes(), machine::kernel(), machine::privileges()];
-    for interface in &interfaces {
-        checks.extend(interfaces::checks(interface, server.as_ref())?);
+    // A worker for each core, unless a server says how many it has.
+    let of_server = server.as_ref().and_then(server::Answer::workers);
+    let workers = of_server.unwrap_or_else(|| allowed_cores().len().max(1));
+    let mut checks = kernel::checks();
+    checks.extend(processor::checks(workers));
+    checks.extend(process::checks(workers));
+    checks.extend(clock::checks());
+    checks.extend(sockets::checks(workers));
+    let counted = Machine::read(&[]).interfaces;
+    match interfaces {
+        Ok(interfaces) => checks.extend(interfaces.iter().flat_map(|interface| {
+            let counted = counted.iter().find(|each| each.name == interface.name);
+            let mut checks = interfaces::checks(interface, server.as_ref(), workers);
+            checks.extend(card::checks(&interface.name, workers, counted));
+            checks
+        })),
+        Err(error) => checks.push(Check::not_known("interfaces", error, "ip link")),
     }
-    checks.extend(server.iter().map(server::check));
+    checks.extend(server.iter().flat_map(server::checks));
     Ok(checks)
+}
+
+/// The interface asked for, which must be one, or all that are up; these are not worth failing for.
+fn interfaces(name: Option<&str>) -> Result<Result<Vec<Interface>, XdpError>, Failure> {
+    match name {
+        None => Ok(Interface::read_all()),
+        Some(name) => match Interface::read(name) {
+            Ok(interface) => Ok(Ok(vec![interface])),
+            Err(error) if error.is_usage() => Err(Failure::usage(error)),
+            Err(error) => Err(Failure::machine(error)),
+        },
+    }
 }

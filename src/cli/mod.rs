@@ -2,18 +2,21 @@
 
 #![forbid(unsafe_code)]
 
+mod ask_stats;
 mod audit;
 mod config_file;
 mod doctor;
 mod export;
 mod failure;
 mod http_settings;
+mod imagined;
 mod keys;
 mod ledger;
 mod ledger_dir;
 mod lines;
 mod out_file;
 mod parse;
+mod plan;
 mod reading;
 mod report;
 mod secret_file;
@@ -57,6 +60,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Look at what of this machine helps or hinders a server
     Doctor(doctor::DoctorArgs),
+    /// How many machines an event takes, reckoned from measured costs
+    Plan(plan::PlanArgs),
     /// Copy a ledger, also that of a running server
     Backup(ledger::BackupArgs),
 }
@@ -85,6 +90,7 @@ fn run(args: Vec<OsString>) -> Result<(), Failure> {
         Command::Watch(args) => watch::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Plan(args) => plan::run(&args),
         Command::Backup(args) => ledger::backup(&args),
     }
 }

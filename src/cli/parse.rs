@@ -43,6 +43,47 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
     number.checked_mul(1 << shift).filter(|bytes| *bytes > 0).ok_or_else(wrong)
 }
 
+/// A whole number such as `1000000`, `1_000_000`, `60k`, `1M` or `1.5M`.
+pub fn parse_count(text: &str) -> Result<u64, String> {
+    let bad = || format!("{text:?} is no whole number; write it as 1000000, 1_000_000, 60k or 1M");
+    let (digits, factor) = match text.char_indices().next_back() {
+        Some((at, 'k')) => (&text[..at], 1_000),
+        Some((at, 'M')) => (&text[..at], 1_000_000),
+        Some((at, 'G')) => (&text[..at], 1_000_000_000),
+        _ => (text, 1),
+    };
+    let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
+    let is_part = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    if !whole.starts_with(|first: char| first.is_ascii_digit()) || !is_part(part) || digits.ends_with('.') {
+        return Err(bad());
+    }
+    let whole: u64 = whole.replace('_', "").parse().map_err(|_| bad())?;
+    let whole = whole.checked_mul(factor).ok_or_else(bad)?;
+    let mut place = factor;
+    part.bytes()
+        .try_fold(whole, |sum, digit| {
+            // A digit below one is none of a whole number's.
+            place = if place.is_multiple_of(10) { place / 10 } else { 0 };
+            let more = u64::from(digit - b'0') * place;
+            sum.checked_add(more).filter(|_| place > 0)
+        })
+        .filter(|number| *number <= COUNT_MAX)
+        .ok_or_else(bad)
+}
+
+/// The most of anything that is counted by hand: sums of a few of them still fit 64 bits.
+const COUNT_MAX: u64 = 1 << 40;
+
+/// A share such as `50%`, as a number from 0 to 1.
+pub fn parse_percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text);
+    let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    match number.parse::<f64>() {
+        Ok(percent) if is_number && percent <= 100.0 => Ok(percent / 100.0),
+        _ => Err(format!("{text:?} is no share; 0% to 100% are allowed")),
+    }
+}
+
 /// Datagrams of one batch.
 pub fn parse_batch(text: &str) -> Result<usize, String> {
     match text.parse() {
@@ -157,6 +198,50 @@ mod tests {
         assert_eq!(parse_fen_range("8"), Ok((8, 8)));
         for bad in ["", "0..1", "2..1", "1..", "..1", "1..9999999999999999", "-1..4", "1.5"] {
             assert!(parse_fen_range(bad).unwrap_err().contains(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn counts() {
+        for (text, number) in [
+            ("0", 0),
+            ("1000000", 1_000_000),
+            ("1_000_000", 1_000_000),
+            ("1M", 1_000_000),
+            ("60k", 60_000),
+            ("1.5M", 1_500_000),
+            ("0.5k", 500),
+            ("1.43G", 1_430_000_000),
+        ] {
+            assert_eq!(parse_count(text), Ok(number), "{text}");
+        }
+        for bad in [
+            "",
+            "M",
+            "1.5",
+            "1.",
+            ".5M",
+            "-1",
+            "1m",
+            "1.5555k",
+            "_1",
+            "many",
+            "1e6",
+            "999999999999999999999",
+            "5000G",
+        ] {
+            assert!(parse_count(bad).unwrap_err().contains(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn shares() {
+        assert_eq!(
+            (parse_percent("50%"), parse_percent("0"), parse_percent("100%")),
+            (Ok(0.5), Ok(0.0), Ok(1.0))
+        );
+        for bad in ["", "%", "101%", "-1%", "half", "nan", "inf%"] {
+            assert!(parse_percent(bad).unwrap_err().contains(bad), "{bad}");
         }
     }
 

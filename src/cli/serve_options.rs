@@ -17,9 +17,10 @@ use crate::set::book::{Order, SHARES_MAX};
 use crate::set::{Capacity, RECORDS_MAX};
 use crate::worker::{Idle, Plan};
 use clap::{Args, ValueEnum};
+use redpkt_proto::keyring::KeyRing;
 use redpkt_proto::steer::{Layout, SETS_MAX};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Options of `serve`.
 #[derive(Args)]
@@ -211,6 +212,14 @@ fn default_prefix_joins(sessions: u64) -> u32 {
 impl ServeArgs {
     /// Checks every option, alone and with the others.
     pub fn settings(self) -> Result<Settings, Failure> {
+        self.settings_with(|file| read_key_file(file, "--key"))
+    }
+
+    /// The same with keys from elsewhere than the file.
+    pub(super) fn settings_with(
+        self,
+        keys: impl FnOnce(&Path) -> Result<KeyRing, Failure>,
+    ) -> Result<Settings, Failure> {
         self.check_listen()?;
         let (workers, cores) = self.workers_and_cores()?;
         let layout = self.layout(workers)?;
@@ -234,7 +243,7 @@ impl ServeArgs {
             mint_any_day: self.mint_at.is_some_and(|at| at.any_day),
             ledger,
             http: self.http_settings()?,
-            keys: read_key_file(&self.key, "--key")?,
+            keys: keys(&self.key)?,
             listen: self.listen,
             layout,
             cores,

@@ -7,10 +7,13 @@ use std::os::fd::AsRawFd;
 use zerocopy::IntoBytes as _;
 
 const GDRVINFO: u32 = 0x03;
+const GCOALESCE: u32 = 0x0e;
+const GRINGPARAM: u32 = 0x10;
 const GSTRINGS: u32 = 0x1b;
 const GSTATS: u32 = 0x1d;
 const GSSET_INFO: u32 = 0x37;
 const GCHANNELS: u32 = 0x3c;
+const GET_TS_INFO: u32 = 0x41;
 
 /// The set of strings that names the statistics (`ETH_SS_STATS`), and bytes of one name.
 const SS_STATS: u32 = 1;
@@ -51,6 +54,110 @@ struct SetInfo {
     length: u32,
 }
 
+/// `struct ethtool_ringparam`.
+#[repr(C)]
+#[derive(Default)]
+struct RingParameters {
+    command: u32,
+    rx_max: u32,
+    rx_mini_max: u32,
+    rx_jumbo_max: u32,
+    tx_max: u32,
+    rx: u32,
+    rx_mini: u32,
+    rx_jumbo: u32,
+    tx: u32,
+}
+
+/// The beginning of `struct ethtool_coalesce`, and the rest.
+#[repr(C)]
+#[derive(Default)]
+struct CoalesceParameters {
+    command: u32,
+    rx_us: u32,
+    others: [u32; 8],
+    adapts_rx: u32,
+    rest: [u32; 12],
+}
+
+/// `struct ethtool_ts_info`.
+#[repr(C)]
+#[derive(Default)]
+struct TimestampInfo {
+    command: u32,
+    kinds: u32,
+    clock: i32,
+    tx_types: u32,
+    tx_reserved: [u32; 3],
+    rx_filters: u32,
+    rx_reserved: [u32; 3],
+}
+
+/// Bits of a [`TimestampInfo`]'s kinds: the card stamps what it receives (`SOF_TIMESTAMPING_RX_HARDWARE`).
+const RX_HARDWARE: u32 = 1 << 2;
+
+/// Its filter that stamps everything (`HWTSTAMP_FILTER_ALL`).
+const FILTER_ALL: u32 = 1 << 1;
+
+/// Entries of an interface's rings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rings {
+    /// Entries of each receive ring.
+    pub rx: u32,
+    /// The most that it can have.
+    pub rx_max: u32,
+    /// Entries of each send ring.
+    pub tx: u32,
+    /// The most that it can have.
+    pub tx_max: u32,
+}
+
+/// How long a card gathers what arrives before it interrupts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Coalescing {
+    /// In µs.
+    pub rx_us: u32,
+    /// Whether the driver changes that by the load.
+    pub adapts: bool,
+}
+
+/// What a card can put the time of receipt on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReceiveTimestamps {
+    /// Nothing: the kernel's own time is all there is.
+    None,
+    /// What time protocols send.
+    Some,
+    /// Everything.
+    All,
+}
+
+/// Sizes of the rings. The error is `EOPNOTSUPP` where there are none.
+pub fn rings(interface: &str) -> io::Result<Rings> {
+    let mut rings = RingParameters { command: GRINGPARAM, ..RingParameters::default() };
+    ask(interface, (&raw mut rings).cast())?;
+    let RingParameters { rx, rx_max, tx, tx_max, .. } = rings;
+    Ok(Rings { rx, rx_max, tx, tx_max })
+}
+
+/// How interrupts are put off. The error is `EOPNOTSUPP` where the driver has nothing of the kind.
+pub fn coalescing(interface: &str) -> io::Result<Coalescing> {
+    let mut found = CoalesceParameters { command: GCOALESCE, ..CoalesceParameters::default() };
+    ask(interface, (&raw mut found).cast())?;
+    Ok(Coalescing { rx_us: found.rx_us, adapts: found.adapts_rx != 0 })
+}
+
+/// What the card puts the time on by itself.
+pub fn receive_timestamps(interface: &str) -> io::Result<ReceiveTimestamps> {
+    let mut info = TimestampInfo { command: GET_TS_INFO, ..TimestampInfo::default() };
+    ask(interface, (&raw mut info).cast())?;
+    Ok(match (info.kinds & RX_HARDWARE != 0, info.rx_filters & FILTER_ALL != 0) {
+        (false, _) => ReceiveTimestamps::None,
+        (true, false) => ReceiveTimestamps::Some,
+        (true, true) => ReceiveTimestamps::All,
+    })
+}
+
 /// The driver's name; empty if it has none.
 pub fn driver(interface: &str) -> io::Result<String> {
     let mut info = DriverInfo { command: GDRVINFO, driver: [0; 32], rest: [0; 160] };
@@ -63,6 +170,13 @@ pub fn receive_queues(interface: &str) -> io::Result<u32> {
     let mut channels = Channels { command: GCHANNELS, ..Channels::default() };
     ask(interface, (&raw mut channels).cast())?;
     Ok(channels.rx + channels.combined)
+}
+
+/// How many receive queues there can be. The error is `EOPNOTSUPP` where the driver does not say.
+pub fn receive_queues_max(interface: &str) -> io::Result<u32> {
+    let mut channels = Channels { command: GCHANNELS, ..Channels::default() };
+    ask(interface, (&raw mut channels).cast())?;
+    Ok(channels.rx_max + channels.combined_max)
 }
 
 /// The driver's own statistics (`ethtool -S`): names and totals. The error is `EOPNOTSUPP` where it has none.
@@ -120,6 +234,9 @@ mod tests {
     #[test]
     fn questions_have_the_kernels_sizes() {
         assert_eq!((size_of::<Channels>(), size_of::<DriverInfo>()), (36, 196));
+        assert_eq!((size_of::<RingParameters>(), size_of::<TimestampInfo>()), (36, 44));
+        assert_eq!(size_of::<CoalesceParameters>(), 92);
+        assert_eq!(std::mem::offset_of!(CoalesceParameters, adapts_rx), 40);
         // The length of one set stands at its 16th byte.
         assert_eq!(std::mem::offset_of!(SetInfo, length), 16);
     }
@@ -129,5 +246,8 @@ mod tests {
         let error = |name| statistics(name).unwrap_err().raw_os_error();
         assert_eq!(error("lo"), Some(libc::EOPNOTSUPP));
         assert_eq!(error("redpkt-none"), Some(libc::ENODEV));
+        assert_eq!(rings("redpkt-none").unwrap_err().raw_os_error(), Some(libc::ENODEV));
+        assert_eq!(rings("lo").unwrap_err().raw_os_error(), Some(libc::EOPNOTSUPP));
+        assert_eq!(receive_timestamps("lo").unwrap(), ReceiveTimestamps::None);
     }
 }

@@ -16,6 +16,7 @@
 //! | `lanes` | AEGIS-128L on four frames at once |
 //! | `packet_socket` | what passes an interface, for whoever records it |
 //! | `ethtool` | what a network interface's driver says of itself |
+//! | `probe`, `clock` | what this kernel gives to sockets, and how right its clock is |
 //! | `affinity`, `prefetch` | cores, timers, cache lines |
 //! | `address`, `control`, `memory`, `outbox`, `syscall` | what the kernel's interface needs |
 //! | `allocation` | tests only: counts allocations, for proofs that there are none |
@@ -37,6 +38,7 @@ pub mod backend;
 pub mod bind;
 mod classic;
 pub mod client;
+pub mod clock;
 mod control;
 pub mod ethtool;
 pub mod handover;
@@ -48,6 +50,7 @@ pub mod mmsg;
 mod outbox;
 pub mod packet_socket;
 pub mod prefetch;
+pub mod probe;
 mod shedding;
 pub mod steering;
 mod syscall;

@@ -1,5 +1,9 @@
-//! What the memory cgroups of this process leave: its own group and all that it is in, in both versions
-//! (kernel Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst).
+//! What the cgroups of this process leave, in both versions (kernel Documentation/admin-guide/cgroup-v2.rst and
+//! cgroup-v1/memory.rst): those of its own group and of all that it is in. Here of memory, in `cpu` of time.
+
+mod cpu;
+
+pub use cpu::cpu_quota_cores;
 
 use std::path::{Path, PathBuf};
 

@@ -11,6 +11,7 @@ mod process;
 mod published;
 mod recorder;
 
+pub use cgroup::cpu_quota_cores;
 pub use cipher::{SEALING_COST_IN_HASHES_MAX, sealing_cost_in_hashes};
 pub use log::{LogOptions, OncePerMinute, init_log};
 pub use process::{memory_available_bytes, resident_bytes, wall_ms};

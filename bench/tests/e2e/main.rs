@@ -8,6 +8,7 @@ mod common;
 
 mod bad_input;
 mod captured;
+mod doctor;
 mod forged;
 mod http;
 mod keys;

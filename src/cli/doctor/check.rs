@@ -50,6 +50,20 @@ impl Check {
     ) -> Check {
         Check { what: what.into(), state: State::Broken, effect: effect.into(), fix: fix.into() }
     }
+
+    /// Something that could not be looked at; `fix` shows it to who may.
+    pub(super) fn not_known(
+        what: impl Into<String>,
+        why: impl std::fmt::Display,
+        fix: impl Into<String>,
+    ) -> Check {
+        Check::could_be_better(what, format!("not known: {why}"), fix)
+    }
+
+    /// What it is about: `kernel` of `kernel: AF_XDP`.
+    fn group(&self) -> &str {
+        self.what.split_once(": ").map_or(&*self.what, |(group, _)| group)
+    }
 }
 
 impl State {
@@ -62,19 +76,26 @@ impl State {
     }
 }
 
-/// A heading, and a line for each check, with columns as wide as what is in them.
+/// A heading, a line for each check with columns as wide as what is in them and its fix below, a gap between what is
+/// about different things, and how many there are of each state.
 pub(super) fn to_table(checks: &[Check]) -> String {
-    let rows = checks
-        .iter()
-        .map(|check| [check.what.as_str(), check.state.name(), check.effect.as_str(), check.fix.as_str()]);
-    let rows: Vec<[&str; 4]> = std::iter::once(["WHAT", "STATE", "EFFECT", "FIX"]).chain(rows).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let (what, state, effect) = (width(0), width(1), width(2));
-    let line = |row: &[&str; 4]| {
-        let line = format!("{:what$}  {:state$}  {:effect$}  {}", row[0], row[1], row[2], row[3]);
-        line.trim_end().to_owned()
-    };
-    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+    let width = |text: fn(&Check) -> usize, least: usize| checks.iter().map(text).fold(least, usize::max);
+    let what = width(|check| check.what.chars().count(), "WHAT".len());
+    let state = width(|check| check.state.name().len(), "STATE".len());
+    let mut lines = vec![format!("{:what$}  {:state$}  EFFECT", "WHAT", "STATE")];
+    for (at, check) in checks.iter().enumerate() {
+        if at > 0 && checks[at - 1].group() != check.group() {
+            lines.push(String::new());
+        }
+        lines.push(format!("{:what$}  {:state$}  {}", check.what, check.state.name(), check.effect));
+        if !check.fix.is_empty() {
+            lines.push(format!("{:what$}  {:state$}  fix: {}", "", "", check.fix));
+        }
+    }
+    let count = |state| checks.iter().filter(|check| check.state == state).count();
+    let [ok, better, broken] = [State::Ok, State::CouldBeBetter, State::Broken].map(count);
+    lines.push(format!("\n{ok} ok, {better} could be better, {broken} broken"));
+    lines.join("\n")
 }
 
 /// `{"checks": [{what, state, effect, fix}]}`.
@@ -95,12 +116,18 @@ mod tests {
     }
 
     #[test]
-    fn the_table_has_a_line_for_each_check_and_even_columns() {
+    fn the_table_has_a_line_for_each_check_and_its_fix_below() {
         let table = "\
-WHAT            STATE            EFFECT   FIX
+WHAT            STATE            EFFECT
 processor: AES  ok               fast
-eth0: queues    could be better  1 queue  ethtool -L eth0 combined 2
-server          broken           asleep   wake it";
+
+eth0: queues    could be better  1 queue
+                                 fix: ethtool -L eth0 combined 2
+
+server          broken           asleep
+                                 fix: wake it
+
+1 ok, 1 could be better, 1 broken";
         assert_eq!(to_table(&checks()), table);
     }
 

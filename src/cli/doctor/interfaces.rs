@@ -2,45 +2,56 @@
 
 use super::check::Check;
 use super::server::Answer;
-use crate::cli::Failure;
-use crate::net::affinity::allowed_cores;
+use crate::net::ethtool;
 use crate::net::xdp::{Interface, LinkUse, Mode, Offer};
 
 /// The longest packet that fits one page with all that a driver keeps there in native mode, on pages of 4 KiB.
 const NATIVE_MTU_MAX: u32 = 3_498;
 
-/// All about one interface.
-pub(super) fn checks(interface: &Interface, server: Option<&Answer>) -> Result<Vec<Check>, Failure> {
+/// All about one interface, for so many workers.
+pub(super) fn checks(interface: &Interface, server: Option<&Answer>, workers: usize) -> Vec<Check> {
     let name = &interface.name;
-    let used = LinkUse::of(interface)
-        .map_err(|error| Failure::machine(format!("--iface {name}: asking for its use: {error}")))?;
     let is_servers = server.is_some_and(|server| server.xdp_interface() == Some(name));
     let offer = Offer::of(interface);
-    Ok(vec![
-        queues(interface, allowed_cores().len() as u32),
+    let mut checks = vec![
+        queues(interface, workers as u32, ethtool::receive_queues_max(name).ok()),
         native(interface, offer),
         zero_copy(interface, offer),
-        program(name, used.program, is_servers),
-        mtu(name, used.mtu),
-    ])
+    ];
+    match LinkUse::of(interface) {
+        Ok(used) => checks.extend([program(name, used.program, is_servers), mtu(name, used.mtu)]),
+        Err(error) => {
+            checks.push(Check::not_known(
+                format!("{name}: XDP program"),
+                error,
+                format!("ip link show dev {name}"),
+            ));
+        }
+    }
+    checks
 }
 
-/// Receive queues against cores: a worker each, and a queue for each worker.
-fn queues(interface: &Interface, cores: u32) -> Check {
+/// Receive queues against workers: a queue for each, if the card has so many.
+fn queues(interface: &Interface, workers: u32, queues_max: Option<u32>) -> Check {
     let Interface { name, queues, .. } = interface;
     let what = format!("{name}: queues");
-    if *queues == cores {
-        return Check::ok(what, format!("receive queues: {queues} for {cores} cores: one for each worker"));
+    let count = format!("receive queues: {queues} for {workers} workers");
+    if *queues == workers {
+        return Check::ok(what, format!("{count}: one for each"));
     }
-    let effect = match *queues < cores {
-        true => format!(
-            "receive queues: {queues} for {cores} cores: workers without one answer through the kernel"
-        ),
-        false => {
-            format!("receive queues: {queues} for {cores} cores: a worker takes turns between several")
-        }
+    let effect = match *queues < workers {
+        true => "workers without one get their datagrams through the kernel or from the others",
+        false => "a worker takes turns between several",
     };
-    Check::could_be_better(what, effect, format!("ethtool -L {name} combined {cores}"))
+    let fix = match queues_max {
+        // It has all that it can have.
+        Some(most) if *queues < workers && most <= *queues => {
+            format!("use a card with {workers} queues, this one has {most}; or redpkt serve --workers {most}")
+        }
+        Some(most) => format!("ethtool -L {name} combined {}", workers.min(most)),
+        None => format!("ethtool -L {name} combined {workers}"),
+    };
+    Check::could_be_better(what, format!("{count}: {effect}"), fix)
 }
 
 fn native(interface: &Interface, offer: Option<Offer>) -> Check {
@@ -130,15 +141,21 @@ mod tests {
     }
 
     #[test]
-    fn queues_should_be_as_many_as_cores() {
-        assert_eq!(queues(&interface(8), 8).state, State::Ok);
+    fn queues_should_be_as_many_as_workers() {
+        assert_eq!(queues(&interface(8), 8, None).state, State::Ok);
         for count in [2, 16] {
-            let check = queues(&interface(count), 8);
+            let check = queues(&interface(count), 8, None);
             assert_eq!(
                 (check.state, check.fix.as_str()),
                 (State::CouldBeBetter, "ethtool -L eth0 combined 8")
             );
         }
+    }
+
+    #[test]
+    fn queues_that_a_card_has_not_are_not_asked_of_it() {
+        assert!(queues(&interface(1), 2, Some(1)).fix.contains("--workers 1"));
+        assert_eq!(queues(&interface(2), 8, Some(4)).fix, "ethtool -L eth0 combined 4");
     }
 
     #[test]

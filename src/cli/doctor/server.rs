@@ -2,11 +2,9 @@
 
 use super::check::Check;
 use crate::cli::Failure;
+use crate::cli::ask_stats::ask_stats;
+use crate::net::bind::RECV_BUFFER_BYTES;
 use serde_json::Value;
-use std::time::Duration;
-
-/// How long a server may take to answer.
-const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a server answered.
 #[derive(Clone, Debug)]
@@ -17,27 +15,8 @@ pub(super) struct Answer {
 
 /// Asks for the figures of the server at this URL; `None` if none is there.
 pub(super) fn ask(url: &str) -> Result<Option<Answer>, Failure> {
-    let url = url.trim_end_matches('/');
-    if !url.starts_with("http://") {
-        return Err(Failure::usage(format!("--http {url}: expected a URL such as http://127.0.0.1:7101")));
-    }
-    // No proxy: the environment's is for other machines.
-    let config = ureq::Agent::config_builder().timeout_global(Some(TIMEOUT)).proxy(None);
-    let agent: ureq::Agent = config.http_status_as_error(false).build().into();
-    let told = match agent.get(format!("{url}/stats.json")).call() {
-        Ok(mut response) if response.status().is_success() => {
-            response.body_mut().read_json().map_err(|error| format!("answers what is no JSON ({error})"))
-        }
-        Ok(response) => Err(format!("answers {}", response.status())),
-        Err(ureq::Error::BadUri(error)) => {
-            return Err(Failure::usage(format!(
-                "--http {url}: {error}; expected a URL such as http://127.0.0.1:7101"
-            )));
-        }
-        Err(ureq::Error::Timeout(_)) => Err(format!("does not answer within {TIMEOUT:?}")),
-        Err(_) => return Ok(None),
-    };
-    Ok(Some(Answer { url: url.to_owned(), told }))
+    let told = ask_stats("--http", url)?;
+    Ok(told.map(|told| Answer { url: url.trim_end_matches('/').to_owned(), told }))
 }
 
 impl Answer {
@@ -45,10 +24,102 @@ impl Answer {
     pub(super) fn xdp_interface(&self) -> Option<&str> {
         self.told.as_ref().ok()?["io"]["xdp"]["interface"].as_str()
     }
+
+    /// How many workers it has.
+    pub(super) fn workers(&self) -> Option<usize> {
+        let workers = self.told.as_ref().ok()?["workers"].as_array()?.len();
+        (workers > 0).then_some(workers)
+    }
+}
+
+/// All about a server.
+pub(super) fn checks(answer: &Answer) -> Vec<Check> {
+    let mut checks = vec![engine(answer)];
+    if let Ok(stats) = &answer.told {
+        let server = format!("server at {}", answer.url);
+        checks.extend(steering(&server, stats));
+        checks.extend(buffer(&server, stats));
+        checks.extend(ledger(&server, &answer.url, stats));
+        checks.extend(drops(&server, &answer.url, stats));
+    }
+    checks
+}
+
+/// Whether the kernel brings datagrams to their workers.
+fn steering(server: &str, stats: &Value) -> Option<Check> {
+    let (steers, workers) = (stats["io"]["steering"].as_bool()?, stats["workers"].as_array()?.len());
+    let what = format!("{server}: steering");
+    Some(match (steers, workers) {
+        (_, 0 | 1) => Check::ok(what, "one worker: nothing to steer"),
+        (true, _) => {
+            Check::ok(what, format!("the kernel brings each datagram to its one of {workers} workers"))
+        }
+        (false, _) => Check::could_be_better(
+            what,
+            format!("off: {} datagrams changed workers by rings so far", stats["handed_over"]),
+            "redpkt serve --steering on  # its log says if the kernel refused",
+        ),
+    })
+}
+
+/// What its receive buffers got.
+fn buffer(server: &str, stats: &Value) -> Option<Check> {
+    let got = stats["io"]["recv_buffer_bytes"].as_u64()?;
+    let what = format!("{server}: receive buffer");
+    Some(match got >= RECV_BUFFER_BYTES as u64 {
+        true => Check::ok(what, format!("{} KiB for each worker, as asked for", got >> 10)),
+        false => Check::could_be_better(
+            what,
+            format!("{} KiB for each worker, {} KiB were asked for", got >> 10, RECV_BUFFER_BYTES >> 10),
+            format!("sudo sysctl -w net.core.rmem_max={RECV_BUFFER_BYTES}  # and restart it"),
+        ),
+    })
+}
+
+/// Whether money is kept, and can be.
+fn ledger(server: &str, url: &str, stats: &Value) -> Option<Check> {
+    let what = format!("{server}: ledger");
+    Some(match stats["ledger"]["state"].as_str()? {
+        "ok" => Check::ok(what, "every promise is on disk before it is made"),
+        "memory" => Check::could_be_better(
+            what,
+            "in memory: money is gone with the process",
+            "redpkt serve --ledger sqlite:DIR",
+        ),
+        _ => Check::broken(
+            what,
+            "a group's journal cannot be written: its users' money stands still",
+            format!(
+                "curl -s {url}/healthz  # names it; mend its disk, then: curl -X POST {url}/groups/N/rebuild"
+            ),
+        ),
+    })
+}
+
+/// What it has dropped or refused, the most frequent reason first.
+fn drops(server: &str, url: &str, stats: &Value) -> Option<Check> {
+    let drops = stats["drops"].as_object()?;
+    let what = format!("{server}: drops");
+    let mut counted: Vec<(u64, &str)> = drops
+        .iter()
+        .filter_map(|(reason, count)| Some((count.as_u64().filter(|count| *count > 0)?, reason.as_str())))
+        .collect();
+    if counted.is_empty() {
+        return Some(Check::ok(what, format!("none of {} datagrams so far", stats["datagrams_in"])));
+    }
+    counted.sort_unstable_by_key(|(count, reason)| (std::cmp::Reverse(*count), *reason));
+    let words: Vec<String> = counted.iter().map(|(count, reason)| format!("{reason} {count}")).collect();
+    Some(Check::could_be_better(
+        what,
+        format!("of {} datagrams so far: {}", stats["datagrams_in"], words.join(", ")),
+        format!(
+            "curl -s {url}/stats.json | jq .drops  # each reason, and what to do: docs/OPERATING.md#drops"
+        ),
+    ))
 }
 
 /// The engine, mode and copying of a server.
-pub(super) fn check(answer: &Answer) -> Check {
+fn engine(answer: &Answer) -> Check {
     let what = format!("server at {}", answer.url);
     let io = match &answer.told {
         Ok(stats) => &stats["io"],
@@ -101,7 +172,7 @@ mod tests {
     use serde_json::json;
 
     fn check_of(told: Result<Value, String>) -> Check {
-        check(&Answer { url: "http://127.0.0.1:1".into(), told })
+        engine(&Answer { url: "http://127.0.0.1:1".into(), told })
     }
 
     #[test]
@@ -121,6 +192,29 @@ mod tests {
         for told in [Err("answers 401".to_owned()), Ok(json!({})), Ok(json!([1]))] {
             assert_eq!(check_of(told).state, State::CouldBeBetter);
         }
+    }
+
+    /// Expect: a line for each thing that it tells of, and none for what it does not.
+    #[test]
+    fn what_a_server_lost_and_keeps_is_told() {
+        let checks_of = |stats| checks(&Answer { url: "http://127.0.0.1:1".into(), told: Ok(stats) });
+        let stats = |steering: bool, ledger: &str, tag: u64| {
+            json!({
+                "io": { "engine": "mmsg", "steering": steering, "recv_buffer_bytes": RECV_BUFFER_BYTES },
+                "workers": [{}, {}], "handed_over": 7, "ledger": { "state": ledger },
+                "drops": { "length": 1, "tag": tag, "version": 0 }, "datagrams_in": 100,
+            })
+        };
+        let states = |stats| checks_of(stats).iter().skip(1).map(|check| check.state).collect::<Vec<_>>();
+        let (ok, better) = (State::Ok, State::CouldBeBetter);
+        assert_eq!(states(stats(true, "ok", 3)), [ok, ok, ok, better]);
+        assert_eq!(states(stats(false, "memory", 3)), [better, ok, better, better]);
+        assert_eq!(states(stats(true, "failed", 3))[2], State::Broken);
+        assert_eq!(states(json!({ "drops": { "tag": 0 }, "datagrams_in": 3 })), [ok]);
+        let lost = checks_of(stats(true, "ok", 3)).pop().unwrap();
+        assert_eq!(lost.effect, "of 100 datagrams so far: tag 3, length 1");
+        assert!(lost.fix.contains("docs/OPERATING.md#drops"), "{lost:?}");
+        assert_eq!(checks_of(json!({})).len(), 1);
     }
 
     #[test]

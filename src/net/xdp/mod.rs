@@ -33,4 +33,4 @@ pub use filter::Mode;
 pub use interface::Interface;
 pub use offer::{LinkUse, Offer, kernel_has_af_xdp};
 pub use peers::{PEERS_PER_ADDRESS_MAX, PeersError, PeersOptions, SourceNetwork, XdpPeers};
-pub use queue::Copying;
+pub use queue::{Copying, UMEM_BYTES_PER_QUEUE};

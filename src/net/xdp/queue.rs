@@ -27,6 +27,9 @@ pub(super) const RING_ENTRIES: u32 = 4_096;
 /// Frames of 2 KiB: all that the rings can hold, and as many again in our hands at most. 32 MiB.
 const FRAMES: u32 = 4 * RING_ENTRIES;
 
+/// Bytes of all frames of a queue, which the kernel locks.
+pub const UMEM_BYTES_PER_QUEUE: u64 = FRAMES as u64 * 2_048;
+
 /// Bytes of each frame.
 const FRAME_SIZE: FrameSize = FrameSize::TwoK;
 
