@@ -116,12 +116,7 @@ fn checksum(addresses_and_header: &[u8], payload: &[u8]) -> u16 {
     }
 }
 
-fn join(
-    writer: &mut Writer,
-    ring: &KeyRing,
-    user: u64,
-    rng: &mut redpkt_proto::Rng,
-) -> io::Result<Session> {
+fn join(writer: &mut Writer, ring: &KeyRing, user: u64, rng: &mut redpkt_proto::Rng) -> io::Result<Session> {
     let ticket = ring.issue(user, (BEGIN_NS / 1_000_000_000) as u32 + 86_400, rng);
     let (mut client_random, mut server_random) = ([0; 8], [0; 8]);
     rng.fill_bytes(&mut client_random);
@@ -154,7 +149,13 @@ fn join(
 }
 
 impl Session {
-    fn seal(&mut self, user: u64, direction: Direction, op: Op, body: &impl redpkt_proto::body::Body) -> Frame {
+    fn seal(
+        &mut self,
+        user: u64,
+        direction: Direction,
+        op: Op,
+        body: &impl redpkt_proto::body::Body,
+    ) -> Frame {
         let seq = &mut self.seqs[usize::from(direction == Direction::ToClient)];
         *seq += 1;
         let mut header = Header::new(user, direction, op);

@@ -15,17 +15,13 @@ const PLACES: usize = 1 << 14;
 const APART_NS_MAX: u64 = 100_000_000;
 
 /// The datagrams that went out lately.
+#[derive(Default)]
 pub struct Doubled {
     /// Hash and time; 0: none.
     went_out: Vec<(u64, u64)>,
 }
 
 impl Doubled {
-    /// None went out yet.
-    pub fn new() -> Doubled {
-        Doubled { went_out: Vec::new() }
-    }
-
     /// Whether this datagram has already been seen as it went out.
     #[inline]
     pub fn is_second(&mut self, datagram: &Datagram, payload: &[u8]) -> bool {
@@ -52,7 +48,11 @@ impl Doubled {
 /// Of what tells datagrams apart: ports, length, the first 16 bytes, and the tag of the first frame.
 fn hash(datagram: &Datagram, payload: &[u8]) -> u64 {
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-    let word = |at: usize| payload.get(at..at + 8).map_or(0, |bytes| bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)));
+    let word = |at: usize| {
+        payload
+            .get(at..at + 8)
+            .map_or(0, |bytes| bytes.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)))
+    };
     let ports = u64::from(datagram.from.port) << 32 | u64::from(datagram.to.port) << 16;
     let words = [ports, payload.len() as u64, word(0), word(8), word(48), word(56)];
     words.iter().fold(1, |hash, word| (hash ^ word).wrapping_mul(FACTOR).rotate_left(29))

@@ -52,9 +52,9 @@ pub fn ip_header(link_type: u32, bytes: &[u8]) -> Result<(usize, Way), Reason> {
             let at = behind_tags(header.ether_type().0, header.slice().len(), bytes)?;
             Ok((at, Way::Unknown))
         }
-        0 | 108 => (bytes.len() > LOOPBACK_BYTES)
-            .then_some((LOOPBACK_BYTES, Way::Unknown))
-            .ok_or(Reason::Malformed),
+        0 | 108 => {
+            (bytes.len() > LOOPBACK_BYTES).then_some((LOOPBACK_BYTES, Way::Unknown)).ok_or(Reason::Malformed)
+        }
         // Read here: etherparse refuses cooked headers of hardware that it does not know.
         113 => {
             let header = bytes.first_chunk::<SLL_BYTES>().ok_or(Reason::Malformed)?;

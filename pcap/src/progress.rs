@@ -34,8 +34,9 @@ impl Progress {
             return;
         }
         if self.bar.is_none() && self.began.elapsed() >= QUIET_TIME {
-            let style = ProgressStyle::with_template("{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta}")
-                .expect("a constant template that is valid");
+            let style =
+                ProgressStyle::with_template("{bar:40} {bytes} of {total_bytes}, {bytes_per_sec}, {eta}")
+                    .expect("a constant template that is valid");
             self.bar = Some(ProgressBar::new(len).with_style(style));
         }
         if let Some(bar) = &self.bar {

@@ -87,11 +87,13 @@ pub fn read(
         OpenError::NoCapture(why) => Failure::usage(format!("{name}: {why}")),
     })?;
     let mut progress = Progress::new(len);
-    let mut doubled = Doubled::new();
+    let mut doubled = Doubled::default();
     let mut items: Vec<Item> = Vec::new();
     // Times of different files are not compared.
     so_far.last_ns = 0;
-    while !reader.is_done() && capture.next_batch().map_err(|error| Failure::machine(format!("{name}: {error}")))? {
+    while !reader.is_done()
+        && capture.next_batch().map_err(|error| Failure::machine(format!("{name}: {error}")))?
+    {
         items.clear();
         understand(capture.records(), capture.bytes(), ports, so_far, &mut doubled, &mut items);
         reader.begins(so_far.first_ns.unwrap_or_default());
@@ -102,9 +104,8 @@ pub fn read(
     so_far.bytes += capture.at();
     so_far.buffer_bytes = so_far.buffer_bytes.max(capture.memory_bytes());
     match capture.end() {
-        Some(End::CutShort { at }) => so_far.ended_early(format!(
-            "{name}: cut off in the middle of a record at byte {at}; read up to there"
-        )),
+        Some(End::CutShort { at }) => so_far
+            .ended_early(format!("{name}: cut off in the middle of a record at byte {at}; read up to there")),
         Some(End::Damaged { at, why }) => {
             so_far.ended_early(format!("{name}: damaged at byte {at}: {why}; read up to there"));
         }

@@ -105,9 +105,19 @@ fn what_is_not_authentic_moves_nothing() {
         let file = |scene: &Scene| if keys == "--key" { scene.key_file() } else { scene.key_log() };
         let before = gist(stats(&clean.capture(), &[keys, text(&file(&clean))]));
         let after = gist(stats(&attacked.capture(), &[keys, text(&file(&attacked))]));
-        for name in ["requests", "retransmissions", "duplicates", "reordered", "lost", "shake", "open",
-            "outcomes", "sessions", "opened", "unanswered"]
-        {
+        for name in [
+            "requests",
+            "retransmissions",
+            "duplicates",
+            "reordered",
+            "lost",
+            "shake",
+            "open",
+            "outcomes",
+            "sessions",
+            "opened",
+            "unanswered",
+        ] {
             assert_eq!(after[name], before[name], "{keys}: {name}");
         }
         let sealed = after["sealed"]["tag"].as_u64().unwrap() + after["sealed"]["no_key"].as_u64().unwrap();

@@ -2,7 +2,6 @@
 
 mod support;
 
-use redpkt_proto::Direction;
 use redpkt_proto::body::Status;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
@@ -21,9 +20,18 @@ fn scene() -> Scene {
 /// What is the same in all of them.
 fn gist(stats: &Value) -> Value {
     json!([
-        stats["records"], stats["datagrams"], stats["frames"], stats["ops"], stats["shake"],
-        stats["requests"], stats["response_us"], stats["lost"], stats["not_redpkt"], stats["sessions"],
-        stats["checksum_partial_or_wrong"], stats["doubled"],
+        stats["records"],
+        stats["datagrams"],
+        stats["frames"],
+        stats["ops"],
+        stats["shake"],
+        stats["requests"],
+        stats["response_us"],
+        stats["lost"],
+        stats["not_redpkt"],
+        stats["sessions"],
+        stats["checksum_partial_or_wrong"],
+        stats["doubled"],
     ])
 }
 
@@ -97,8 +105,7 @@ fn ip_of_both_versions_with_extensions_and_options_is_read() {
     let file = scene.file("ip.pcap", &bytes);
     let found = stats(&file, &["--key", text(&scene.key_file())]);
     assert_eq!(gist(&found), gist(&expected));
-    let addresses: Vec<Value> =
-        show_json(&file, &[]).iter().map(|frame| frame["from"].clone()).collect();
+    let addresses: Vec<Value> = show_json(&file, &[]).iter().map(|frame| frame["from"].clone()).collect();
     assert!(addresses.contains(&json!("[2001:db8::1]:7100")), "{addresses:?}");
 }
 
@@ -140,7 +147,8 @@ fn a_file_that_is_cut_off_is_read_up_to_there() {
         let output = run(&["stats", text(&file), "--json"]);
         assert_eq!(output.status.code(), Some(0), "{end}");
         let found: Value = serde_json::from_slice(&output.stdout).unwrap();
-        assert_eq!((&found["cut_short"], &found["bytes"] == &json!(end)), (&json!(true), false), "{end}");
+        assert_eq!(found["cut_short"], true, "{end}");
+        assert!(found["bytes"].as_u64().unwrap() < end as u64, "{end}");
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(said.contains("cut off in the middle of a record at byte"), "{said}");
     }
@@ -279,5 +287,4 @@ fn faults_have_the_servers_names() {
     assert_eq!(found["not_redpkt"], expected);
     assert_eq!(found["shake"]["sent"], 1);
     assert_eq!(phone.seqs, [1, 1]);
-    let _ = Direction::ToServer;
 }

@@ -47,8 +47,7 @@ fn read(bytes: &[u8]) {
     std::fs::write(&path, bytes).unwrap();
     let key = SAMPLES.scene.key_file();
     let log = SAMPLES.scene.key_log();
-    let args =
-        ["stats", text(&path), "--key", text(&key), "--keylog", text(&log), "--memory", "8MiB"];
+    let args = ["stats", text(&path), "--key", text(&key), "--keylog", text(&log), "--memory", "8MiB"];
     let args = Args::parse_from(args).stats;
     if let Ok((report, _)) = measure(&args) {
         assert!(report.memory_bytes <= (8 << 20) + (18 << 20), "{} bytes", report.memory_bytes);

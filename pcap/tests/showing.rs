@@ -33,9 +33,16 @@ fn a_line_says_what_a_frame_is() {
     let lines = show(&scene.capture(), &["--key", text(&scene.key_file())]);
     assert_eq!(lines.len(), 17);
     assert!(lines[0].contains("0.000000 → 42       HELLO"), "{}", lines[0]);
-    assert!(lines[3].contains("← 42       WELCOME") && lines[3].contains("session_number 1000"), "{}", lines[3]);
+    assert!(
+        lines[3].contains("← 42       WELCOME") && lines[3].contains("session_number 1000"),
+        "{}",
+        lines[3]
+    );
     assert_eq!(lines[8], "    0.000008 → 42       SHAKE     seq 1 req 1000:1 attempt 0");
-    assert_eq!(lines[9], "    0.000508 ← 42       SHAKE     seq 1 load_level 40 req 1000:1 attempt 0 status Ok packet 77");
+    assert_eq!(
+        lines[9],
+        "    0.000508 ← 42       SHAKE     seq 1 load_level 40 req 1000:1 attempt 0 status Ok packet 77"
+    );
     assert!(lines[10].ends_with("attempt 1  [retransmission]"), "{}", lines[10]);
     assert!(lines[11].ends_with("[duplicate]"), "{}", lines[11]);
     assert!(lines[14].contains("OPEN") && lines[14].ends_with("[sealed: tag]"), "{}", lines[14]);
@@ -153,8 +160,7 @@ fn several_files_are_one_capture() {
     let (first, second) = (scene.file("1.pcap", &file(&scene.sent)), scene.file("2.pcap", &file(&later)));
     let hgrm = scene.dir.path().join("times.hgrm");
     let key = scene.key_file();
-    let args =
-        ["stats", text(&first), text(&second), "--key", text(&key), "--json", "--hgrm", text(&hgrm)];
+    let args = ["stats", text(&first), text(&second), "--key", text(&key), "--json", "--hgrm", text(&hgrm)];
     let found: serde_json::Value = serde_json::from_slice(&run(&args).stdout).unwrap();
     assert_eq!((&found["shake"]["win"], &found["response_us"]["count"]), (&json!(1), &json!(2)));
     let written = std::fs::read_to_string(hgrm).unwrap();

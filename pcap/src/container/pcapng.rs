@@ -2,12 +2,12 @@
 
 use super::{RECORD_BYTES_MAX, Record, Step};
 use pcap_file::pcapng::PcapNgParser;
+use pcap_file::pcapng::blocks::interface_description::{
+    InterfaceDescriptionBlock, InterfaceDescriptionOption,
+};
 use pcap_file::pcapng::blocks::{
     ENHANCED_PACKET_BLOCK, INTERFACE_DESCRIPTION_BLOCK, PACKET_BLOCK, SECTION_HEADER_BLOCK,
     SIMPLE_PACKET_BLOCK,
-};
-use pcap_file::pcapng::blocks::interface_description::{
-    InterfaceDescriptionBlock, InterfaceDescriptionOption,
 };
 use pcap_file::{Endianness, PcapError};
 
@@ -115,7 +115,9 @@ impl PcapNg {
         let bytes = &unread[BLOCK_HEADER_BYTES..taken - 4];
         match self.record_of(block_type, &Body { bytes, endianness }, start + BLOCK_HEADER_BYTES) {
             Some(record) => Step::Taken(taken, Some(record)),
-            None => Step::Damaged("a record is longer than its block, or of no interface of its section".into()),
+            None => {
+                Step::Damaged("a record is longer than its block, or of no interface of its section".into())
+            }
         }
     }
 
@@ -168,7 +170,7 @@ impl Interface {
         let ns = match self.resolution & 0x80 {
             0 if power <= 9 => u128::from(ticks) * 10_u128.pow(9 - power),
             0 => 10_u128.checked_pow(power - 9).map_or(0, |divisor| u128::from(ticks) / divisor),
-            _ => u128::from(ticks) * NS >> power,
+            _ => (u128::from(ticks) * NS) >> power,
         };
         let offset_ns = i128::from(self.offset_s) * NS as i128;
         (ns as i128 + offset_ns).clamp(0, u64::MAX.into()) as u64

@@ -49,7 +49,7 @@ impl Lanes {
 }
 
 /// What a frame that is open does.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Effect {
     place: Option<Place>,
     request: Option<RequestSeen>,
@@ -135,9 +135,10 @@ impl Follower {
             hint = rest.welcome;
             // The newest may have become so while this frame was on its way.
             let sessions = [&user.session, &rest.previous];
-            let open = sessions.into_iter().filter(|session| session.has_key).find_map(|session| {
-                Some((opened_with(&session.key, frame)?, session.number))
-            });
+            let open = sessions
+                .into_iter()
+                .filter(|session| session.has_key)
+                .find_map(|session| Some((opened_with(&session.key, frame)?, session.number)));
             if let Some((open, number)) = open {
                 return self.opened(datagram, &open, op, at, number, sink);
             }
@@ -169,8 +170,7 @@ impl Follower {
     ) {
         let at = self.find_or_add(frame.header.user.get(), hash);
         let session = &mut self.users.get(at).session;
-        let place =
-            session.window(direction(datagram)).take(frame.header.seq.get(), &mut self.found.lost);
+        let place = session.window(direction(datagram)).take(frame.header.seq.get(), &mut self.found.lost);
         let effect = Effect { place: Some(place), ..Effect::default() };
         tell(datagram, frame, op, Opening::Sealed(Why::NoKey), 0, effect, sink);
     }

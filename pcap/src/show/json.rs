@@ -18,7 +18,11 @@ fn value(out: &mut impl Write, value: Value<'_>) -> io::Result<()> {
 /// One frame.
 pub fn frame(out: &mut impl Write, seen: &Seen<'_>) -> io::Result<()> {
     let datagram = seen.datagram;
-    write!(out, "{{\"time_ns\":{},\"from\":\"{}\",\"to\":\"{}\"", datagram.time_ns, datagram.from, datagram.to)?;
+    write!(
+        out,
+        "{{\"time_ns\":{},\"from\":\"{}\",\"to\":\"{}\"",
+        datagram.time_ns, datagram.from, datagram.to
+    )?;
     let direction = if seen.direction == Direction::ToServer { "to_server" } else { "to_client" };
     write!(out, ",\"direction\":\"{direction}\"")?;
     let mut result = Ok(());

@@ -105,6 +105,11 @@ impl Figures {
         &self.response
     }
 
+    /// The last frame was told.
+    pub fn finish(&mut self) {
+        self.talkers.settle();
+    }
+
     /// Sealed frames that were opened.
     pub fn opened(&self) -> u64 {
         self.opened.iter().sum()
@@ -130,10 +135,14 @@ impl Figures {
         let of = |reason: Reason| self.not_redpkt[reason as usize];
         let mut notices = Vec::new();
         if of(Reason::Fragment) > 0 {
-            notices.push(format!("{} fragments: redpkt sends none, and they are not put together", of(Reason::Fragment)));
+            notices.push(format!(
+                "{} fragments: redpkt sends none, and they are not put together",
+                of(Reason::Fragment)
+            ));
         }
         if of(Reason::Snapped) > 0 {
-            notices.push(format!("{} records were kept in part only; capture with -s 0", of(Reason::Snapped)));
+            notices
+                .push(format!("{} records were kept in part only; capture with -s 0", of(Reason::Snapped)));
         }
         if of(Reason::Truncated) > 0 {
             notices.push(format!(

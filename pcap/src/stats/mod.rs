@@ -80,6 +80,7 @@ pub fn measure(args: &StatsArgs) -> Result<(Report, Figures), Failure> {
     for file in &args.files {
         reading::read(file, &args.read.port, &mut so_far, &mut follower, &mut figures)?;
     }
+    figures.finish();
     so_far.notice_link_types();
     so_far.notices.extend(key_notices(args, &follower, &figures));
     so_far.notices.extend(figures.notices());
@@ -117,7 +118,8 @@ fn key_notices(args: &StatsArgs, follower: &crate::follow::Follower, figures: &F
 pub(crate) fn wrong_key_notice(found: &crate::follow::Found) -> Option<String> {
     let handshakes = found.handshakes_checked + found.handshakes_of_unknown_key;
     let is_wrong = handshakes > 0 && found.handshakes_right == 0;
-    is_wrong.then(|| format!("--key: none of {handshakes} handshake frames is of these keys: wrong key file?"))
+    is_wrong
+        .then(|| format!("--key: none of {handshakes} handshake frames is of these keys: wrong key file?"))
 }
 
 fn write_hgrm(path: &Path, figures: &Figures) -> Result<(), Failure> {

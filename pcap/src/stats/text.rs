@@ -85,13 +85,21 @@ fn capture(report: &Report, text: &mut String) {
     );
     line(text, "not redpkt", pairs(&report.not_redpkt));
     if report.doubled > 0 {
-        line(text, "doubled", format!("{} captured going out and coming in, counted once", grouped(report.doubled)));
+        line(
+            text,
+            "doubled",
+            format!("{} captured going out and coming in, counted once", grouped(report.doubled)),
+        );
     }
     if report.checksum_partial_or_wrong > 0 {
         line(text, "checksums", format!("{} partial or wrong", grouped(report.checksum_partial_or_wrong)));
     }
     if report.timestamps_backwards > 0 {
-        line(text, "times", format!("{} records are earlier than the one before", grouped(report.timestamps_backwards)));
+        line(
+            text,
+            "times",
+            format!("{} records are earlier than the one before", grouped(report.timestamps_backwards)),
+        );
     }
     line(
         text,
@@ -128,7 +136,11 @@ fn requests(report: &Report, text: &mut String) {
             grouped(report.handshake_retransmissions)
         ),
     );
-    line(text, "answers", format!("{}, {} requests unanswered", grouped(report.answers), grouped(report.unanswered)));
+    line(
+        text,
+        "answers",
+        format!("{}, {} requests unanswered", grouped(report.answers), grouped(report.unanswered)),
+    );
     line(text, "duplicates", ways(report.duplicates));
     line(text, "reordered", ways(report.reordered));
     if report.too_old != InOut::default() {
@@ -242,7 +254,7 @@ fn seconds(report: &Report, text: &mut String) {
         "second", "PPS", "requests/s", "QPS", "wins/s"
     );
     for (at, row) in rows {
-        let bar = "█".repeat((row.datagrams as u128 * u128::from(BAR)).div_ceil(most.into()) as usize);
+        let bar = "█".repeat((u128::from(row.datagrams) * u128::from(BAR)).div_ceil(most.into()) as usize);
         let _ = writeln!(
             text,
             "{:>8} {:>12} {:>12} {:>12} {:>10}  {bar}",

@@ -17,16 +17,8 @@ pub enum Link {
 }
 
 impl Link {
-    pub const ALL: [Link; 8] = [
-        Link::Raw,
-        Link::Ethernet,
-        Link::Vlan,
-        Link::QinQ,
-        Link::Sll,
-        Link::Sll2,
-        Link::Null,
-        Link::Loop,
-    ];
+    pub const ALL: [Link; 8] =
+        [Link::Raw, Link::Ethernet, Link::Vlan, Link::QinQ, Link::Sll, Link::Sll2, Link::Null, Link::Loop];
 
     pub fn number(self) -> u32 {
         match self {
@@ -49,9 +41,7 @@ impl Link {
             Link::Vlan => [&[2; 12], &[0x81, 0x00, 0, 5][..], &ether_type].concat(),
             Link::QinQ => [&[2; 12], &[0x88, 0xa8, 0, 5, 0x81, 0x00, 0, 6][..], &ether_type].concat(),
             Link::Sll => [&[0, packet_type, 3, 4, 0, 6][..], &[0; 8], &ether_type].concat(),
-            Link::Sll2 => {
-                [&ether_type[..], &[0, 0, 0, 0, 0, 1, 3, 4, packet_type, 6], &[0; 8]].concat()
-            }
+            Link::Sll2 => [&ether_type[..], &[0, 0, 0, 0, 0, 1, 3, 4, packet_type, 6], &[0; 8]].concat(),
             Link::Null => family.to_le_bytes().to_vec(),
             Link::Loop => family.to_be_bytes().to_vec(),
         }
@@ -102,7 +92,8 @@ fn checksum(from: IpAddr, to: IpAddr, udp: &[u8]) -> u16 {
         IpAddr::V6(ip) => Ipv6Addr::octets(&ip).to_vec(),
     };
     let pseudo =
-        [octets(from), octets(to), vec![0, 17], (udp.len() as u16).to_be_bytes().to_vec(), udp.to_vec()].concat();
+        [octets(from), octets(to), vec![0, 17], (udp.len() as u16).to_be_bytes().to_vec(), udp.to_vec()]
+            .concat();
     let mut sum = 0_u32;
     for pair in pseudo.chunks(2) {
         sum += u32::from(u16::from_be_bytes([pair[0], *pair.get(1).unwrap_or(&0)]));
@@ -217,8 +208,7 @@ impl PcapNg {
     }
 
     pub fn record(&mut self, interface: u32, ticks: u64, record: &[u8], original: usize) {
-        let words =
-            [interface, (ticks >> 32) as u32, ticks as u32, record.len() as u32, original as u32];
+        let words = [interface, (ticks >> 32) as u32, ticks as u32, record.len() as u32, original as u32];
         let body = [words.map(|word| self.u32(word)).concat(), record.to_vec()].concat();
         self.block(6, &body);
     }
