@@ -137,6 +137,22 @@ fn fragments_and_snapped_records_are_counted_and_said() {
     assert!(said.contains("2 fragments") && said.contains("2 records were kept in part only"), "{said}");
 }
 
+/// Expect: of IPv6's fragment headers only those that cut something make a fragment.
+#[test]
+fn fragments_of_ipv6_are_told_from_whole_datagrams() {
+    let scene = scene();
+    let mut sent = scene.sent[4].clone();
+    (sent.from, sent.to) = ("[2001:db8::2]:40000".parse().unwrap(), "[2001:db8::1]:7100".parse().unwrap());
+    let mut bytes = wire::pcap_header(229, Form::NsBig);
+    for offset_and_more in [[0, 0], [0, 1], [0, 8]] {
+        let extension = [17, 0, offset_and_more[0], offset_and_more[1], 0, 0, 0, 1];
+        let record = wire::ip(&sent, &extension, Some(44), &wire::udp(&sent));
+        wire::pcap_record(&mut bytes, Form::NsBig, sent.time_ns, &record, record.len());
+    }
+    let found = stats(&scene.file("v6.pcap", &bytes), &[]);
+    assert_eq!((&found["not_redpkt"], &found["frames"]["in"]), (&json!({"fragment": 2}), &json!(1)));
+}
+
 /// Expect: wherever a file is cut off it is read up to there, that is said, and the exit code is 0.
 #[test]
 fn a_file_that_is_cut_off_is_read_up_to_there() {
@@ -214,7 +230,7 @@ fn a_datagram_that_went_out_and_came_in_counts_once() {
         let file = scene.file("any.pcap", &bytes);
         let found = stats(&file, &["--key", text(&scene.key_file())]);
         assert_eq!(found["doubled"], json!(scene.sent.len()));
-        assert_eq!(found["duplicates"], json!({"in": 0, "out": 1}));
+        assert_eq!(found["duplicates_by_direction"], json!({"in": 0, "out": 1}));
         assert_eq!(found["shake"], expected["shake"]);
     }
 }

@@ -141,10 +141,10 @@ fn requests(report: &Report, text: &mut String) {
         "answers",
         format!("{}, {} requests unanswered", grouped(report.answers), grouped(report.unanswered)),
     );
-    line(text, "duplicates", ways(report.duplicates));
-    line(text, "reordered", ways(report.reordered));
-    if report.too_old != InOut::default() {
-        line(text, "too old to tell", ways(report.too_old));
+    line(text, "duplicates", ways(report.duplicates_by_direction));
+    line(text, "reordered", ways(report.reordered_by_direction));
+    if report.too_old > 0 {
+        line(text, "too old to tell", grouped(report.too_old));
     }
     line(text, "lost", grouped(report.lost));
     line(text, "refusals", pairs(&report.refusals));
