@@ -5,9 +5,9 @@
 //!
 //! A million senders do not fit a cache. So what is to be counted waits in a short queue while its place is fetched.
 
+use crate::mix::Mix;
 use redpkt::net::prefetch_read;
 use std::cmp::Reverse;
-use std::hash::{BuildHasher, RandomState};
 
 /// What one address has sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,8 +42,7 @@ pub struct Talkers {
     error_datagrams: u64,
     waiting: [Place; WAITING],
     next: usize,
-    /// A factor that nobody knows who makes captures.
-    secret: u64,
+    mix: Mix,
 }
 
 impl Talkers {
@@ -58,7 +57,7 @@ impl Talkers {
             error_datagrams: 0,
             waiting: [Place::default(); WAITING],
             next: 0,
-            secret: RandomState::new().hash_one(0) | 1,
+            mix: Mix::new(),
         }
     }
 
@@ -136,9 +135,7 @@ impl Talkers {
     #[inline]
     fn home(&self, ip: &[u8; 16]) -> usize {
         let number = u128::from_ne_bytes(*ip);
-        let mixed = (number as u64 ^ (number >> 64) as u64).wrapping_mul(self.secret);
-        let mixed = (mixed ^ mixed >> 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (mixed >> 32) as usize & (self.places.len() - 1)
+        self.mix.hash(number as u64, (number >> 64) as u64) as usize & (self.places.len() - 1)
     }
 
     /// Doubles the table, or where it may not grow drops the lesser half.
