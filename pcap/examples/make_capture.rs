@@ -68,7 +68,7 @@ impl Writer {
     }
 
     fn now_ns(&self) -> u64 {
-        BEGIN_NS + (self.frames as u128 * 1_000_000_000 / u128::from(self.rate)) as u64
+        BEGIN_NS + (u128::from(self.frames) * 1_000_000_000 / u128::from(self.rate)) as u64
     }
 
     fn frame(&mut self, frame: &Frame) -> io::Result<()> {

@@ -173,14 +173,13 @@ fn ipv6(bytes: &[u8]) -> Result<Ip<'_>, ()> {
     if error.is_some() {
         return Err(());
     }
-    let fragment = extensions.is_fragmenting_payload().then(|| is_first(next, extensions));
+    let fragment = extensions.is_fragmenting_payload().then(|| is_first(extensions));
     Ok(Ip { from, to, protocol: protocol.0, fragment, payload })
 }
 
 /// Whether these headers are those of a first fragment.
-fn is_first(next: IpNumber, extensions: Ipv6ExtensionsSlice<'_>) -> bool {
+fn is_first(extensions: Ipv6ExtensionsSlice<'_>) -> bool {
     use etherparse::Ipv6ExtensionSlice::Fragment;
-    let _ = next;
     extensions.into_iter().all(|extension| match extension {
         Fragment(fragment) => fragment.fragment_offset().value() == 0,
         _ => true,

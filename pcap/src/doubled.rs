@@ -15,17 +15,13 @@ const PLACES: usize = 1 << 14;
 const APART_NS_MAX: u64 = 100_000_000;
 
 /// The datagrams that went out lately.
+#[derive(Default)]
 pub struct Doubled {
     /// Hash and time; 0: none.
     went_out: Vec<(u64, u64)>,
 }
 
 impl Doubled {
-    /// None went out yet.
-    pub fn new() -> Doubled {
-        Doubled { went_out: Vec::new() }
-    }
-
     /// Whether this datagram has already been seen as it went out.
     #[inline]
     pub fn is_second(&mut self, datagram: &Datagram, payload: &[u8]) -> bool {

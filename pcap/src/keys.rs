@@ -97,7 +97,7 @@ impl KeyLog {
     /// Where a user's sessions are.
     pub fn sessions(&self, user: u64) -> Range<usize> {
         let start = self.keys.partition_point(|key| key.user < user);
-        start..start + self.keys[start..].iter().take_while(|key| key.user == user).count()
+        start..start + self.keys[start..].partition_point(|key| key.user == user)
     }
 
     /// The keys of a user that a frame of this time may be under, the likeliest first: that of the session it says

@@ -24,6 +24,7 @@ pub mod fields;
 pub mod follow;
 pub mod keys;
 pub mod link;
+mod mix;
 mod out;
 mod progress;
 pub mod reading;

@@ -87,7 +87,7 @@ pub fn read(
         OpenError::NoCapture(why) => Failure::usage(format!("{name}: {why}")),
     })?;
     let mut progress = Progress::new(len);
-    let mut doubled = Doubled::new();
+    let mut doubled = Doubled::default();
     let mut items: Vec<Item> = Vec::new();
     // Times of different files are not compared.
     so_far.last_ns = 0;

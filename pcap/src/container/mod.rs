@@ -5,7 +5,7 @@
 mod pcapng;
 
 use pcap_file::pcap::{PcapParser, RawPcapPacket};
-use pcap_file::{PcapError, TsResolution};
+use pcap_file::{Endianness, PcapError, TsResolution};
 use pcapng::PcapNg;
 use std::io::{self, Read};
 use std::ops::Range;
@@ -250,7 +250,17 @@ fn pcap_step(
         Ok((rest, packet)) if packet.incl_len as usize <= RECORD_BYTES_MAX => {
             Step::Taken(unread.len() - rest.len(), Some(record(&packet, packet.incl_len as usize)))
         }
-        Err(PcapError::IncompleteBuffer) if unread.len() < RECORD_BYTES_MAX => Step::Short,
+        Err(PcapError::IncompleteBuffer) if claimed_bytes(parser, unread) <= RECORD_BYTES_MAX => Step::Short,
         _ => Step::Damaged("a record claims to be longer than 16 MiB".into()),
     }
+}
+
+/// How many bytes a record that is not all there says it has; 0 while that is not there either.
+fn claimed_bytes(parser: &PcapParser, unread: &[u8]) -> usize {
+    let Some(bytes) = unread.get(8..).and_then(|bytes| bytes.first_chunk()) else { return 0 };
+    let claimed = match parser.header().endianness {
+        Endianness::Big => u32::from_be_bytes(*bytes),
+        Endianness::Little => u32::from_le_bytes(*bytes),
+    };
+    claimed as usize
 }

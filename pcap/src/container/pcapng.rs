@@ -170,7 +170,7 @@ impl Interface {
         let ns = match self.resolution & 0x80 {
             0 if power <= 9 => u128::from(ticks) * 10_u128.pow(9 - power),
             0 => 10_u128.checked_pow(power - 9).map_or(0, |divisor| u128::from(ticks) / divisor),
-            _ => u128::from(ticks) * NS >> power,
+            _ => (u128::from(ticks) * NS) >> power,
         };
         let offset_ns = i128::from(self.offset_s) * NS as i128;
         (ns as i128 + offset_ns).clamp(0, u64::MAX.into()) as u64

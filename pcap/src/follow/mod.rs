@@ -27,7 +27,6 @@ use crate::reason::Reason;
 use redpkt_proto::frame::{self, VERSION};
 use redpkt_proto::{DATAGRAM_BYTES_MAX, Direction, Frame, Op};
 use sessions::Lanes;
-use std::hash::{BuildHasher, RandomState};
 use users::Users;
 use waiting::WaitingTable;
 
@@ -98,11 +97,10 @@ pub struct Follower {
 impl Follower {
     /// One that keeps so many bytes at most, beside the keys.
     pub fn new(keys: Keys, memory_bytes: usize) -> Follower {
-        let secret = RandomState::new().hash_one(0);
         Follower {
             keys,
             users: Users::new(memory_bytes / 6 * 5),
-            waiting: WaitingTable::new(memory_bytes / 6, secret),
+            waiting: WaitingTable::new(memory_bytes / 6),
             lanes: Lanes::new(),
             hashes: Vec::new(),
             found: Found::default(),

@@ -49,7 +49,7 @@ impl Lanes {
 }
 
 /// What a frame that is open does.
-#[derive(Default)]
+#[derive(Clone, Copy, Default)]
 struct Effect {
     place: Option<Place>,
     request: Option<RequestSeen>,

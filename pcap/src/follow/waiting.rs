@@ -1,5 +1,6 @@
 //! Requests that wait for their first answer, in a table that never outgrows its bound.
 
+use crate::mix::Mix;
 use redpkt_proto::Op;
 
 /// One request.
@@ -26,16 +27,16 @@ pub struct WaitingTable {
     len: usize,
     places_max: usize,
     forgotten: u64,
-    secret: u64,
+    mix: Mix,
 }
 
 impl WaitingTable {
-    /// A table of so many bytes at most. `secret` keeps whoever makes captures from filling one place.
-    pub fn new(memory_bytes: usize, secret: u64) -> WaitingTable {
+    /// A table of so many bytes at most.
+    pub fn new(memory_bytes: usize) -> WaitingTable {
         // While it grows the old one is there too.
         let places = (memory_bytes / size_of::<Waiting>() * 2 / 3).max(PLACES);
         let places_max = 1 << places.ilog2();
-        WaitingTable { places: vec![FREE; PLACES], len: 0, places_max, forgotten: 0, secret: secret | 1 }
+        WaitingTable { places: vec![FREE; PLACES], len: 0, places_max, forgotten: 0, mix: Mix::new() }
     }
 
     /// How many wait.
@@ -103,9 +104,7 @@ impl WaitingTable {
 
     #[inline]
     fn home(&self, user: u64, req: u64) -> usize {
-        let mixed = (user ^ req.rotate_left(32)).wrapping_mul(self.secret);
-        let mixed = (mixed ^ mixed >> 32).wrapping_add(req).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (mixed >> 32) as usize & (self.places.len() - 1)
+        self.mix.hash(user, req) as usize & (self.places.len() - 1)
     }
 
     fn put(&mut self, waiting: Waiting) {
@@ -160,7 +159,7 @@ mod tests {
         /// Expect: as long as there is room, what a map of everything would say.
         #[test]
         fn agrees_with_a_map(steps in prop::collection::vec((any::<bool>(), 1u64..40, 1u64..40), 1..500)) {
-            let mut table = WaitingTable::new(1 << 20, 5);
+            let mut table = WaitingTable::new(1 << 20);
             let mut map = HashMap::new();
             for (at, (is_answer, user, req)) in steps.into_iter().enumerate() {
                 if is_answer {
@@ -181,7 +180,7 @@ mod tests {
     #[test]
     fn a_full_table_forgets_and_says_so() {
         let bytes = 1 << 20;
-        let mut table = WaitingTable::new(bytes, 5);
+        let mut table = WaitingTable::new(bytes);
         (1..=100_000).for_each(|user| table.add(user, 1, Op::Shake, user));
         assert!(table.memory_bytes() <= bytes);
         assert_eq!(table.len() as u64 + table.forgotten(), 100_000);

@@ -42,7 +42,7 @@ pub struct Figures {
     pub(super) handshake_retransmissions: u64,
     pub(super) duplicates: Ways,
     pub(super) reordered: Ways,
-    pub(super) too_old: Ways,
+    pub(super) too_old: u64,
     pub(super) new_requests_by_op: [u64; OPS],
     pub(super) outcomes: [[u64; STATUSES]; OPS],
     pub(super) miss: u64,
@@ -79,7 +79,7 @@ impl Figures {
             handshake_retransmissions: 0,
             duplicates: [0; 2],
             reordered: [0; 2],
-            too_old: [0; 2],
+            too_old: 0,
             new_requests_by_op: [0; OPS],
             outcomes: [[0; STATUSES]; OPS],
             miss: 0,
@@ -103,6 +103,11 @@ impl Figures {
     /// Times from a request's first transmission to its first answer, in ns.
     pub fn response(&self) -> &Histogram<u64> {
         &self.response
+    }
+
+    /// The last frame was told.
+    pub fn finish(&mut self) {
+        self.talkers.settle();
     }
 
     /// Sealed frames that were opened.
@@ -161,7 +166,7 @@ impl Figures {
             Place::New => {}
             Place::Reordered => self.reordered[way] += 1,
             Place::Duplicate => self.duplicates[way] += 1,
-            Place::TooOld => self.too_old[way] += 1,
+            Place::TooOld => self.too_old += 1,
         }
     }
 

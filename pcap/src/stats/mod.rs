@@ -80,6 +80,7 @@ pub fn measure(args: &StatsArgs) -> Result<(Report, Figures), Failure> {
     for file in &args.files {
         reading::read(file, &args.read.port, &mut so_far, &mut follower, &mut figures)?;
     }
+    figures.finish();
     so_far.notice_link_types();
     so_far.notices.extend(key_notices(args, &follower, &figures));
     so_far.notices.extend(figures.notices());

@@ -183,11 +183,15 @@ pub struct Report {
     /// HELLOs and JOINs that were sent before.
     pub handshake_retransmissions: u64,
     /// Frames whose seq was seen before: doubled by the network, or replayed.
-    pub duplicates: InOut,
+    pub duplicates: u64,
+    /// The same by direction.
+    pub duplicates_by_direction: InOut,
     /// Frames that came after one with a higher seq.
-    pub reordered: InOut,
+    pub reordered: u64,
+    /// The same by direction.
+    pub reordered_by_direction: InOut,
     /// Frames too old to tell whether they were seen.
-    pub too_old: InOut,
+    pub too_old: u64,
     /// Seqs that were skipped and never came.
     pub lost: u64,
     /// Requests without any answer.
@@ -266,9 +270,11 @@ impl Report {
             retransmissions: figures.retransmissions,
             retransmissions_by_op: by_op(|op| figures.retransmissions_by_op[op]),
             handshake_retransmissions: figures.handshake_retransmissions,
-            duplicates: figures.duplicates.into(),
-            reordered: figures.reordered.into(),
-            too_old: figures.too_old.into(),
+            duplicates: figures.duplicates.iter().sum(),
+            duplicates_by_direction: figures.duplicates.into(),
+            reordered: figures.reordered.iter().sum(),
+            reordered_by_direction: figures.reordered.into(),
+            too_old: figures.too_old,
             lost: found.lost,
             unanswered: follower.unanswered() as u64,
             shake: shake(figures),

@@ -2,8 +2,12 @@
 //!
 //! As long as all senders fit, their figures are exact. When they do not, the lesser half is dropped, and whoever
 //! comes anew may have sent as much before as the greatest of those: that is the error that is told.
+//!
+//! A million senders do not fit a cache. So what is to be counted waits in a short queue while its place is fetched.
 
-use std::collections::HashMap;
+use crate::mix::Mix;
+use redpkt::net::prefetch_read;
+use std::cmp::Reverse;
 
 /// What one address has sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,43 +20,64 @@ pub struct Talker {
     pub not_redpkt: u64,
 }
 
-/// About what a hash map needs for each.
-const TALKER_BYTES: usize = 3 * (size_of::<Talker>() + 16);
+/// A place of the table; free if its talker has sent nothing.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    ip: [u8; 16],
+    talker: Talker,
+}
 
-/// The table.
+/// Places at first.
+const PLACES: usize = 1 << 8;
+
+/// How many wait for their places.
+const WAITING: usize = 8;
+
+/// The table: open addressing with linear probing, at most half full.
 #[derive(Debug)]
 pub struct Talkers {
-    kept: HashMap<[u8; 16], Talker>,
-    kept_max: usize,
+    places: Vec<Place>,
+    len: usize,
+    places_max: usize,
     error_datagrams: u64,
-    /// The sender of the last datagram, not in the map: they often come in runs.
-    last: [u8; 16],
-    present: Talker,
+    waiting: [Place; WAITING],
+    next: usize,
+    mix: Mix,
 }
 
 impl Talkers {
     /// None yet; so many bytes at most.
     pub fn new(memory_bytes: usize) -> Talkers {
+        // While it grows the old one is there too.
+        let places = (memory_bytes / size_of::<Place>() * 2 / 3).max(PLACES);
         Talkers {
-            kept: HashMap::new(),
-            kept_max: (memory_bytes / TALKER_BYTES).max(16),
+            places: vec![Place::default(); PLACES],
+            len: 0,
+            places_max: 1 << places.ilog2(),
             error_datagrams: 0,
-            last: [0; 16],
-            present: Talker::default(),
+            waiting: [Place::default(); WAITING],
+            next: 0,
+            mix: Mix::new(),
         }
     }
 
     /// An address sent a datagram of so many bytes.
     #[inline]
     pub fn datagram(&mut self, ip: [u8; 16], bytes: u64) {
-        let talker = self.at(ip);
-        talker.datagrams += 1;
-        talker.bytes += bytes;
+        self.queue(ip, Talker { datagrams: 1, bytes, not_redpkt: 0 });
     }
 
     /// Something that an address sent is not redpkt's.
     pub fn not_redpkt(&mut self, ip: [u8; 16]) {
-        self.at(ip).not_redpkt += 1;
+        self.queue(ip, Talker { datagrams: 0, bytes: 0, not_redpkt: 1 });
+    }
+
+    /// Counts what still waits.
+    pub fn settle(&mut self) {
+        for at in 0..WAITING {
+            let Place { ip, talker } = std::mem::take(&mut self.waiting[at]);
+            self.count(ip, talker);
+        }
     }
 
     /// By how many datagrams each figure may be too low. 0: they are exact.
@@ -60,53 +85,82 @@ impl Talkers {
         self.error_datagrams
     }
 
-    /// The greatest, the greatest first.
+    /// The greatest of what is settled, the greatest first.
     pub fn top(&self, count: usize) -> Vec<([u8; 16], Talker)> {
-        let mut all: Vec<_> = self.kept.iter().map(|(ip, talker)| (*ip, *talker)).collect();
-        if self.present != Talker::default() {
-            all.push((self.last, self.present));
-        }
-        all.sort_unstable_by_key(|(ip, talker)| (std::cmp::Reverse(talker.datagrams), *ip));
+        let taken = self.places.iter().filter(|place| !place.is_free());
+        let mut all: Vec<_> = taken.map(|place| (place.ip, place.talker)).collect();
+        all.sort_unstable_by_key(|(ip, talker)| (Reverse(talker.datagrams), *ip));
         all.truncate(count);
         all
     }
 
     /// Bytes of memory held.
     pub fn memory_bytes(&self) -> usize {
-        self.kept.len() * TALKER_BYTES
+        self.places.capacity() * size_of::<Place>()
+    }
+
+    /// Asks for the memory of a place, and counts what has waited longest.
+    #[inline]
+    fn queue(&mut self, ip: [u8; 16], talker: Talker) {
+        prefetch_read(&self.places[self.home(&ip)]);
+        let first = std::mem::replace(&mut self.waiting[self.next], Place { ip, talker });
+        self.next = (self.next + 1) % WAITING;
+        self.count(first.ip, first.talker);
     }
 
     #[inline]
-    fn at(&mut self, ip: [u8; 16]) -> &mut Talker {
-        if ip != self.last {
-            self.change(ip);
+    fn count(&mut self, ip: [u8; 16], by: Talker) {
+        if by == Talker::default() {
+            return;
         }
-        &mut self.present
+        let mask = self.places.len() - 1;
+        let mut at = self.home(&ip);
+        while !self.places[at].is_free() && self.places[at].ip != ip {
+            at = (at + 1) & mask;
+        }
+        let place = &mut self.places[at];
+        let is_new = place.is_free();
+        place.ip = ip;
+        place.talker.datagrams += by.datagrams;
+        place.talker.bytes += by.bytes;
+        place.talker.not_redpkt += by.not_redpkt;
+        if is_new {
+            self.len += 1;
+            if 2 * self.len > self.places.len() {
+                self.make_room();
+            }
+        }
     }
 
-    fn change(&mut self, ip: [u8; 16]) {
-        if self.present != Talker::default() {
-            self.kept.insert(self.last, self.present);
-        }
-        if self.kept.len() >= self.kept_max {
-            self.prune();
-        }
-        self.present = self.kept.remove(&ip).unwrap_or_default();
-        self.last = ip;
+    #[inline]
+    fn home(&self, ip: &[u8; 16]) -> usize {
+        let number = u128::from_ne_bytes(*ip);
+        self.mix.hash(number as u64, (number >> 64) as u64) as usize & (self.places.len() - 1)
     }
 
-    fn prune(&mut self) {
-        let mut counts: Vec<u64> = self.kept.values().map(|talker| talker.datagrams).collect();
-        let middle = counts.len() / 2;
-        let median = *counts.select_nth_unstable(middle).1;
-        self.error_datagrams = self.error_datagrams.max(median);
-        let mut to_go = counts.len() / 2;
-        // Of those at the median only as many go as are needed.
-        self.kept.retain(|_, talker| {
-            let goes = talker.datagrams <= median && to_go > 0;
-            to_go -= usize::from(goes);
-            !goes
-        });
+    /// Doubles the table, or where it may not grow drops the lesser half.
+    fn make_room(&mut self) {
+        let size = (2 * self.places.len()).min(self.places_max);
+        let is_to_prune = size == self.places.len();
+        self.len = 0;
+        let kept = if is_to_prune {
+            let mut kept: Vec<Place> = self.places.iter().copied().filter(|place| !place.is_free()).collect();
+            let half = kept.len() / 2;
+            kept.select_nth_unstable_by_key(half, |place| Reverse(place.talker.datagrams));
+            self.error_datagrams = self.error_datagrams.max(kept[half].talker.datagrams);
+            kept.truncate(half);
+            self.places.fill(Place::default());
+            kept
+        } else {
+            std::mem::replace(&mut self.places, vec![Place::default(); size])
+        };
+        kept.into_iter().for_each(|place| self.count(place.ip, place.talker));
+    }
+}
+
+impl Place {
+    fn is_free(&self) -> bool {
+        self.talker == Talker::default()
     }
 }
 
@@ -121,24 +175,26 @@ mod tests {
     #[test]
     fn figures_are_exact_as_long_as_all_fit() {
         let mut talkers = Talkers::new(1 << 20);
-        for number in 1..=100_u64 {
+        for number in 1..=1_000_u64 {
             (0..number).for_each(|_| talkers.datagram(ip(number), 64));
         }
-        talkers.not_redpkt(ip(100));
+        talkers.not_redpkt(ip(1_000));
+        talkers.settle();
         let top = talkers.top(2);
-        assert_eq!(top[0], (ip(100), Talker { datagrams: 100, bytes: 6_400, not_redpkt: 1 }));
-        assert_eq!((top[1].0, talkers.error_datagrams()), (ip(99), 0));
+        assert_eq!(top[0], (ip(1_000), Talker { datagrams: 1_000, bytes: 64_000, not_redpkt: 1 }));
+        assert_eq!((top[1].0, talkers.error_datagrams()), (ip(999), 0));
     }
 
     /// Expect: among very many, whoever sends most by far is found, the table stays small, and the error is told.
     #[test]
     fn the_greatest_are_found_among_very_many() {
-        let bytes = 64 * TALKER_BYTES;
+        let bytes = 32 << 10;
         let mut talkers = Talkers::new(bytes);
         for round in 0..10_000_u64 {
             talkers.datagram(ip(round + 1_000), 64);
             talkers.datagram(ip(7), 64);
         }
+        talkers.settle();
         assert!(talkers.memory_bytes() <= bytes && talkers.error_datagrams() > 0);
         let (greatest, talker) = talkers.top(1)[0];
         assert_eq!(greatest, ip(7));

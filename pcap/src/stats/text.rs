@@ -141,10 +141,10 @@ fn requests(report: &Report, text: &mut String) {
         "answers",
         format!("{}, {} requests unanswered", grouped(report.answers), grouped(report.unanswered)),
     );
-    line(text, "duplicates", ways(report.duplicates));
-    line(text, "reordered", ways(report.reordered));
-    if report.too_old != InOut::default() {
-        line(text, "too old to tell", ways(report.too_old));
+    line(text, "duplicates", ways(report.duplicates_by_direction));
+    line(text, "reordered", ways(report.reordered_by_direction));
+    if report.too_old > 0 {
+        line(text, "too old to tell", grouped(report.too_old));
     }
     line(text, "lost", grouped(report.lost));
     line(text, "refusals", pairs(&report.refusals));
@@ -254,7 +254,7 @@ fn seconds(report: &Report, text: &mut String) {
         "second", "PPS", "requests/s", "QPS", "wins/s"
     );
     for (at, row) in rows {
-        let bar = "█".repeat((row.datagrams as u128 * u128::from(BAR)).div_ceil(most.into()) as usize);
+        let bar = "█".repeat((u128::from(row.datagrams) * u128::from(BAR)).div_ceil(most.into()) as usize);
         let _ = writeln!(
             text,
             "{:>8} {:>12} {:>12} {:>12} {:>10}  {bar}",
