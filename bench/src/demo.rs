@@ -12,9 +12,11 @@ use crate::floor::{CorePair, siblings};
 use crate::run::{Fleet, Progress, Rate, Report, RunOptions, Second, ServerSide, write_tally};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
+use redpkt::capture::{CaptureSettings, Sample};
 use redpkt::cli::Failure;
 use redpkt::net::affinity::allowed_cores;
 use std::io::IsTerminal as _;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tallies::Tallies;
 
@@ -39,16 +41,26 @@ pub struct DemoArgs {
     /// Packets to win, a second
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
     mint: u32,
+    /// Have the server write the datagrams of --pcap-sample into a new capture file
+    #[arg(long, value_name = "FILE")]
+    pcap: Option<PathBuf>,
+    /// Whose datagrams: one in N users
+    #[arg(long, value_name = "1/N", default_value = "1/100", requires = "pcap")]
+    pcap_sample: Sample,
+    /// Have the server write the keys of its sessions into a file that opens captures
+    #[arg(long, value_name = "FILE")]
+    keylog: Option<PathBuf>,
 }
 
 /// What the demo does, with every default filled in.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Plan {
     users: u64,
     qps: u64,
     seconds: u32,
     mint: u32,
     cores: CorePair,
+    capture: CaptureSettings,
 }
 
 /// Runs the command.
@@ -60,7 +72,7 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     let child_options = plan.child_options(&ledger)?;
     let program = child_options.program.clone();
     let mut child = ServerChild::start(child_options)?;
-    let Plan { users, qps, seconds, mint, cores } = plan;
+    let Plan { users, qps, seconds, mint, cores, ref capture } = plan;
     println!("{users} users shake {qps} times a second for {seconds} s; {mint} packets a second can be won");
     println!(
         "server {} on core {}, clients on core {}; figures: http://{}/stats.json",
@@ -78,11 +90,22 @@ pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     let report = fleet.measure(&options, &mut |progress| screen.show(progress))?;
     drop(fleet);
     let stats = child.stats()?;
+    let child_port = child.listen().port();
     child.terminate()?;
     let tally = directory.path().join("tally.jsonl");
     write_tally(&tally, &report.tally)?;
     let audit = Audit::of(&program, &ledger, &[tally])?;
-    conclude(&report, &stats, &audit)
+    conclude(&report, &stats, &audit)?;
+    tell_capture(capture, child_port);
+    Ok(())
+}
+
+/// How to look into what was captured.
+fn tell_capture(capture: &CaptureSettings, port: u16) {
+    let Some(pcap) = &capture.pcap else { return };
+    let keylog =
+        capture.keylog.as_ref().map_or_else(String::new, |file| format!(" --keylog {}", file.display()));
+    println!("\ncaptured: redpkt-pcap stats {} --port {port}{keylog}", pcap.display());
 }
 
 impl Plan {
@@ -94,12 +117,21 @@ impl Plan {
             seconds: args.seconds.unwrap_or(seconds),
             mint: args.mint,
             cores: CorePair::choose(&allowed_cores(), siblings),
+            capture: CaptureSettings {
+                pcap: args.pcap.clone(),
+                sample: args.pcap_sample,
+                keylog: args.keylog.clone(),
+            },
         }
     }
 
     fn child_options(&self, ledger: &str) -> Result<ChildOptions, Failure> {
         // For the joins and the end too; what is not won stays in the pools.
         let packets = u64::from(self.mint) * u64::from(self.seconds + 60);
+        let CaptureSettings { pcap, sample, keylog } = &self.capture;
+        let file = |name: &str, file: &PathBuf| format!("--{name}={}", file.display());
+        let pcap = pcap.iter().flat_map(|path| [file("pcap", path), format!("--pcap-sample={sample}")]);
+        let capture = pcap.chain(keylog.iter().map(|path| file("keylog", path)));
         ChildOptions::new(
             ChildCommand::Serve,
             [
@@ -112,7 +144,9 @@ impl Plan {
                 format!("--mint-total={packets}"),
                 "--mint-fen=1..200".to_owned(),
                 format!("--ledger={ledger}"),
-            ],
+            ]
+            .into_iter()
+            .chain(capture),
         )
     }
 
