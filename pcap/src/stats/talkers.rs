@@ -134,8 +134,7 @@ impl Talkers {
 
     #[inline]
     fn home(&self, ip: &[u8; 16]) -> usize {
-        let number = u128::from_ne_bytes(*ip);
-        self.mix.hash(number as u64, (number >> 64) as u64) as usize & (self.places.len() - 1)
+        hash(self.mix, ip) as usize & (self.places.len() - 1)
     }
 
     /// Doubles the table, or where it may not grow drops the lesser half.
@@ -146,7 +145,11 @@ impl Talkers {
         let kept = if is_to_prune {
             let mut kept: Vec<Place> = self.places.iter().copied().filter(|place| !place.is_free()).collect();
             let half = kept.len() / 2;
-            kept.select_nth_unstable_by_key(half, |place| Reverse(place.talker.datagrams));
+            // Most have sent the same. Those who stay are chosen by upper bits of the hash, not by their places:
+            // else the table's front would fill up.
+            let mix = self.mix;
+            let order = |place: &Place| (Reverse(place.talker.datagrams), hash(mix, &place.ip) >> 32);
+            kept.select_nth_unstable_by_key(half, order);
             self.error_datagrams = self.error_datagrams.max(kept[half].talker.datagrams);
             kept.truncate(half);
             self.places.fill(Place::default());
@@ -156,6 +159,12 @@ impl Talkers {
         };
         kept.into_iter().for_each(|place| self.count(place.ip, place.talker));
     }
+}
+
+#[inline]
+fn hash(mix: Mix, ip: &[u8; 16]) -> u64 {
+    let number = u128::from_ne_bytes(*ip);
+    mix.hash(number as u64, (number >> 64) as u64)
 }
 
 impl Place {
