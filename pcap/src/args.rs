@@ -3,7 +3,7 @@
 use crate::follow::Follower;
 use crate::keys::{KeyLog, KeyLogError, Keys};
 use clap::Args;
-use redpkt::cli::{Failure, read_key_file};
+use redpkt::cli::{Failure, parse_bytes, read_key_file};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -35,23 +35,12 @@ const MEMORY_BYTES_MIN: usize = 8 << 20;
 const KEYLOG_SHARE: usize = 4;
 const FIGURES_SHARE: usize = 8;
 
-/// Bytes as a number and a unit.
+/// A size that the smallest tables fit into.
 pub fn parse_memory(text: &str) -> Result<usize, String> {
-    let bad = || format!("{text:?} is no size; expected a number and B, KiB, MiB or GiB, such as 64MiB");
-    let digits = text.find(|char: char| !char.is_ascii_digit()).unwrap_or(text.len());
-    let number: usize = text[..digits].parse().map_err(|_| bad())?;
-    let unit: usize = match &text[digits..] {
-        "" | "B" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        _ => return Err(bad()),
-    };
-    let bytes = number.checked_mul(unit).ok_or_else(bad)?;
-    if bytes < MEMORY_BYTES_MIN {
-        return Err(format!("{text} is too little; 8MiB at least"));
+    match usize::try_from(parse_bytes(text)?) {
+        Ok(bytes) if bytes >= MEMORY_BYTES_MIN => Ok(bytes),
+        _ => Err(format!("{text} is too little; 8MiB at least")),
     }
-    Ok(bytes)
 }
 
 impl ReadArgs {
