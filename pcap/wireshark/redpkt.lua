@@ -10,7 +10,7 @@
 --
 -- The wire is in proto/PROTOCOL.md. Fields of bodies are `redpkt.body.NAME`, with the names of `redpkt-pcap show --json`.
 -- To look for: redpkt.user, redpkt.op == SHAKE, redpkt.req, redpkt.sealed, redpkt.retransmission, redpkt.response_time > 0.1,
--- redpkt.expert. A request's redpkt.response_in is known once its answer was read: tshark needs -2 for it.
+-- redpkt.expert.tag. A request's redpkt.response_in is known once its answer was read: tshark needs -2 for it.
 --
 -- Runs with Lua 5.2 (Wireshark until 4.2) and 5.4 (from 4.4 on). redpkt_seal.lua has to stand beside this file.
 
@@ -56,7 +56,6 @@ local KINDS = {
 
 local redpkt = Proto("redpkt", "redpkt")
 local fields = {}
-redpkt.fields = {}
 
 local function field(name, type, label, ...)
   local made = ProtoField[type]("redpkt." .. name, label, ...)
@@ -170,7 +169,7 @@ end
 
 local function utc(seconds)
   -- After the year 9999 the text is of no use, and os.date may refuse.
-  if seconds == 0 or seconds > 253402300799 then return nil end
+  if seconds <= 0 or seconds > 253402300799 then return nil end
   return os.date("!%Y-%m-%d %H:%M:%S UTC", math.floor(seconds))
 end
 
@@ -276,24 +275,31 @@ local retransmissions -- by frame: whether it is one
 redpkt.prefs.ports = Pref.range("Ports", PORTS, "UDP ports of redpkt servers", 65535)
 redpkt.prefs.keylog_file = Pref.string("Key log file", "", "What redpkt serve --keylog FILE writes")
 
+local keys_wanted -- whether the key log is still to be read
+local told -- the last complaint about a key log
+
 local function forget()
   opened, requests, first_tags, links, answered, retransmissions = {}, {}, {}, {}, {}, {}
-  keys = nil
+  keys, keys_wanted = nil, true
 end
 forget()
+redpkt.init = forget
 
-function redpkt.init()
-  forget()
+-- Reads the key log when the first frame comes: Wireshark also forgets a capture without opening another.
+local function read_keys()
+  keys_wanted = false
   local path = redpkt.prefs.keylog_file
   if path == nil or path == "" then return end
   local why
   keys, why = seal.KeyLog.new(path)
+  local complaint
   if not keys then
-    report_failure("redpkt: the key log cannot be read: " .. tostring(why))
+    complaint = "redpkt: the key log cannot be read: " .. tostring(why)
   elseif keys.bad_lines > 0 then
-    report_failure(string.format("redpkt: %.0f lines of the key log %s are not REDPKT_SESSION USER NUMBER KEY",
-      keys.bad_lines, path))
+    complaint = string.format("redpkt: %.0f lines of the key log %s are not REDPKT_SESSION USER NUMBER KEY", keys.bad_lines, path)
   end
+  if complaint and complaint ~= told then report_failure(complaint) end
+  told = complaint
 end
 
 -- The body of a sealed frame and its session's number, or nil. What was found is kept, so a frame is opened once.
@@ -402,6 +408,15 @@ local function add_generated(tree, item_field, ...)
   tree:add(item_field, ...):set_generated()
 end
 
+-- Seconds as Wireshark's time: both parts have the sign, as where records are not in the order of time.
+local function span(seconds)
+  local ns = math.floor(math.abs(seconds) * 1e9 + 0.5)
+  local whole = math.floor(ns / 1e9)
+  local rest = math.floor(ns - whole * 1e9)
+  if seconds < 0 then whole, rest = -whole, -rest end
+  return NSTime.new(whole, rest)
+end
+
 local function add_links(tree, id, frame)
   local body, layout = frame.body, frame.layout
   if body and layout.has_req then
@@ -415,8 +430,7 @@ local function add_links(tree, id, frame)
   if link and link.answer then add_generated(tree, F.response_in, link.answer) end
   if answer then
     add_generated(tree, F.response_to, answer.link.number)
-    local seconds = math.floor(answer.time)
-    add_generated(tree, F.response_time, NSTime.new(seconds, math.floor((answer.time - seconds) * 1e9 + 0.5) % 1000000000))
+    add_generated(tree, F.response_time, span(answer.time))
   end
 end
 
@@ -543,6 +557,7 @@ end
 function redpkt.dissector(tvb, pinfo, tree)
   local captured, reported = tvb:len(), tvb:reported_len()
   pinfo.cols.protocol = "redpkt"
+  if keys_wanted then read_keys() end
   local root = captured > 0 and tree:add(redpkt, tvb:range(0, captured)) or tree:add(redpkt)
   local frames, is_mixed = frames_of(tvb, pinfo)
   add_generated(root, F.frames, #frames)
