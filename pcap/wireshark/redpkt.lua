@@ -2,15 +2,16 @@
 --
 -- Once:     wireshark -X lua_script:pcap/wireshark/redpkt.lua -o redpkt.keylog_file:night.keys night.pcap
 -- Always:   mkdir -p ~/.local/lib/wireshark/plugins && cp pcap/wireshark/*.lua ~/.local/lib/wireshark/plugins
--- As text:  tshark -X lua_script:pcap/wireshark/redpkt.lua -o redpkt.keylog_file:night.keys -r night.pcap -Y 'redpkt.body.status == Busy'
+-- As text:  tshark -X lua_script:pcap/wireshark/redpkt.lua -o redpkt.keylog_file:night.keys -r night.pcap \
+--             -Y 'redpkt.body.status == Busy'
 --
 -- Preferences (Edit > Preferences > Protocols > redpkt, or -o redpkt.NAME:VALUE):
 --   ports         UDP ports of servers, 7100. "Decode As" and `-d udp.port==7200,redpkt` do it for one port too.
 --   keylog_file   what `redpkt serve --keylog FILE` writes. It may grow during a live capture.
 --
 -- The wire is in proto/PROTOCOL.md. Fields of bodies are `redpkt.body.NAME`, with the names of `redpkt-pcap show --json`.
--- To look for: redpkt.user, redpkt.op == SHAKE, redpkt.req, redpkt.sealed, redpkt.retransmission, redpkt.response_time > 0.1,
--- redpkt.expert.tag. A request's redpkt.response_in is known once its answer was read: tshark needs -2 for it.
+-- To look for: redpkt.user, redpkt.op == SHAKE, redpkt.req, redpkt.sealed, redpkt.retransmission, redpkt.expert.tag,
+-- redpkt.response_time > 0.1. A request's redpkt.response_in is known once its answer was read: tshark needs -2 for it.
 --
 -- Runs with Lua 5.2 (Wireshark until 4.2) and 5.4 (from 4.4 on). redpkt_seal.lua has to stand beside this file.
 
@@ -296,7 +297,8 @@ local function read_keys()
   if not keys then
     complaint = "redpkt: the key log cannot be read: " .. tostring(why)
   elseif keys.bad_lines > 0 then
-    complaint = string.format("redpkt: %.0f lines of the key log %s are not REDPKT_SESSION USER NUMBER KEY", keys.bad_lines, path)
+    complaint = string.format("redpkt: %.0f lines of the key log %s are not REDPKT_SESSION USER NUMBER KEY",
+      keys.bad_lines, path)
   end
   if complaint and complaint ~= told then report_failure(complaint) end
   told = complaint
@@ -420,7 +422,8 @@ end
 local function add_links(tree, id, frame)
   local body, layout = frame.body, frame.layout
   if body and layout.has_req then
-    add_generated(tree, F.req, frame.range(BODY_AT, 8), frame.body_range(0, 8):le_uint64(), "Request: " .. req_text(body, 0))
+    local number = frame.body_range(0, 8):le_uint64()
+    add_generated(tree, F.req, frame.range(BODY_AT, 8), number, "Request: " .. req_text(body, 0))
   elseif frame.req then
     local number = UInt64.new(le(frame.req, 0, 4), le(frame.req, 4, 4))
     add_generated(tree, F.req, frame.range(BODY_AT, 4), number, "Request: " .. req_text(frame.req, 0))
