@@ -89,7 +89,7 @@ local F = {
   response_time = field("response_time", "relative_time", "Time from that"),
 }
 
--- What stands in bodies, but for `kind`, which is registered last: the last one of a name gives filters its values.
+-- What stands in bodies.
 local B = {}
 for _, of in ipairs {
   { "ticket.expiry_s", "uint32", "Ticket's end (s since 1970)" },
@@ -126,6 +126,7 @@ for _, of in ipairs {
   { "index", "uint8", "Index" },
   { "from", "uint64", "From" },
   { "expiry_s", "uint32", "End (s since 1970)" },
+  { "kind", "uint8", "Kind", base.DEC, KINDS },
   { "length", "uint8", "Length" },
   { "message", "bytes", "Message" },
   { "ip", "ipv6", "IP" },
@@ -133,8 +134,6 @@ for _, of in ipairs {
 } do
   B[of[1]] = field("body." .. of[1], of[2], of[3], of[4], of[5])
 end
-local RELAY_KIND = field("body.kind", "uint8", "Kind")
-local ENTRY_KIND = field("body.kind", "uint8", "Kind", base.DEC, KINDS)
 
 redpkt.fields = fields
 
@@ -205,7 +204,7 @@ local TICKET = { { B["ticket.expiry_s"], 0, 4, "seconds" }, { B["ticket.key_id"]
 local CLIENT_RANDOM = { B.client_random, 12, 8 }
 local REQ, ATTEMPT, STATUS = { B.req, 0, 8, "req" }, { B.attempt, 8, 1 }, { B.status, 9, 1 }
 local RECIPIENTS = { { B.recipients, 8, 8 }, { B.recipients, 16, 8 }, { B.recipients, 24, 8 } }
-local MESSAGE = { { RELAY_KIND, 10, 1 }, { B.length, 11, 1 }, { B.message, 12, 20 } }
+local MESSAGE = { { B.kind, 10, 1, "relay_kind" }, { B.length, 11, 1 }, { B.message, 12, 20 } }
 
 local HELLO_BODY = { TICKET[1], TICKET[2], TICKET[3], CLIENT_RANDOM }
 local COOKIE_BODY = { { B["cookie.made"], 0, 4 }, { B["cookie.mac"], 4, 8 } }
@@ -231,7 +230,7 @@ local ANSWER = {
   info = answer_info, has_req = true,
 }
 local ENTRY = {
-  REQ, ATTEMPT, STATUS, { ENTRY_KIND, 10, 1 }, { B.when_s, 12, 4, "seconds" }, { B.packet, 16, 8, "packet" },
+  REQ, ATTEMPT, STATUS, { B.kind, 10, 1 }, { B.when_s, 12, 4, "seconds" }, { B.packet, 16, 8, "packet" },
   { B.fen, 24, 8 }, info = answer_info, has_req = true,
 }
 local SEND_BODY = {
@@ -401,8 +400,13 @@ local function add_body(tree, range, body, layout)
     else
       item = tree:add_le(name, range(at, size))
     end
-    local text = note and NOTES[note](body, at)
-    if text then item:append_text(" (" .. text .. ")") end
+    if note == "relay_kind" then
+      -- The application's: the names are those of the history.
+      item:set_text(string.format("Kind: %.0f", body:byte(at + 1)))
+    elseif note then
+      local text = NOTES[note](body, at)
+      if text then item:append_text(" (" .. text .. ")") end
+    end
   end
 end
 
