@@ -3,14 +3,14 @@
 -- Once:     wireshark -X lua_script:pcap/wireshark/redpkt.lua -o redpkt.keylog_file:night.keys night.pcap
 -- Always:   mkdir -p ~/.local/lib/wireshark/plugins && cp pcap/wireshark/*.lua ~/.local/lib/wireshark/plugins
 -- As text:  tshark -X lua_script:pcap/wireshark/redpkt.lua -o redpkt.keylog_file:night.keys -r night.pcap \
---             -Y 'redpkt.body.status == Busy'
+--             -Y 'redpkt.body.status == "Busy"'
 --
 -- Preferences (Edit > Preferences > Protocols > redpkt, or -o redpkt.NAME:VALUE):
 --   ports         UDP ports of servers, 7100. "Decode As" and `-d udp.port==7200,redpkt` do it for one port too.
 --   keylog_file   what `redpkt serve --keylog FILE` writes. It may grow during a live capture.
 --
 -- The wire is in proto/PROTOCOL.md. Fields of bodies are `redpkt.body.NAME`, with the names of `redpkt-pcap show --json`.
--- To look for: redpkt.user, redpkt.op == SHAKE, redpkt.req, redpkt.sealed, redpkt.retransmission, redpkt.expert.tag,
+-- To look for: redpkt.user, redpkt.op == "SHAKE", redpkt.req, redpkt.sealed, redpkt.retransmission, redpkt.expert.tag,
 -- redpkt.response_time > 0.1. A request's redpkt.response_in is known once its answer was read: tshark needs -2 for it.
 --
 -- Runs with Lua 5.2 (Wireshark until 4.2) and 5.4 (from 4.4 on). redpkt_seal.lua has to stand beside this file.

@@ -4,13 +4,15 @@
 
 mod capture;
 mod expected;
+mod frames;
 mod tshark;
 
 use capture::Record;
+use frames::{Noise, frame, goes, is_clear, sessions, time};
 use redpkt_proto::body::{Answer, EntryKind, RefusalCode, Request, Send, Status};
 use redpkt_proto::keylog::LoggedKey;
 use redpkt_proto::seal::{self, SessionKey};
-use redpkt_proto::{Direction, Frame, Header, Op, SESSION_EPOCH_WALL_MS, SESSION_STEP_MS};
+use redpkt_proto::{Direction, Frame, Header, Op};
 use std::collections::BTreeSet;
 use std::net::Ipv6Addr;
 use std::time::Duration;
@@ -18,61 +20,6 @@ use tshark::{Fields, Found, Tshark};
 use zerocopy::{FromBytes, IntoBytes};
 
 const DIRECTIONS: [Direction; 2] = [Direction::ToServer, Direction::ToClient];
-
-/// Numbers that look random, the same in each run.
-struct Noise(u64);
-
-impl Noise {
-    fn number(&mut self) -> u64 {
-        // xorshift64, Marsaglia 2003.
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn bytes<const N: usize>(&mut self) -> [u8; N] {
-        std::array::from_fn(|_| (self.number() >> 32) as u8)
-    }
-}
-
-fn is_clear(op: Op) -> bool {
-    op.is_handshake() || matches!(op, Op::Stale | Op::Error)
-}
-
-fn goes(op: Op, direction: Direction) -> bool {
-    if direction == Direction::ToServer { op.is_for_server() } else { op.is_for_client() }
-}
-
-/// Keys of many sessions of a user, as far apart as sessions may be near.
-fn sessions(user: u64, noise: &mut Noise) -> Vec<LoggedKey> {
-    (0..20)
-        .map(|at| LoggedKey {
-            user,
-            session_number: 238_000_000 + at,
-            key: SessionKey::from_bytes(noise.bytes()),
-        })
-        .collect()
-}
-
-/// When a session begins, and a moment more.
-fn time(session_number: u32) -> Duration {
-    Duration::from_millis(SESSION_EPOCH_WALL_MS + u64::from(session_number) * SESSION_STEP_MS + 9)
-}
-
-/// A frame of these bytes in header and body, before and after sealing.
-fn frame(user: u64, direction: Direction, op: Op, bytes: [u8; 64], key: &SessionKey) -> (Frame, Frame) {
-    let mut plain = Frame::read_from_bytes(&bytes).unwrap();
-    let header = Header::new(user, direction, op);
-    (plain.header.user, plain.header.op) = (header.user, header.op);
-    plain.header.version_direction = header.version_direction;
-    let mut sealed = plain;
-    if !is_clear(op) {
-        seal::seal(key, &mut sealed);
-        plain.tag = sealed.tag;
-    }
-    (plain, sealed)
-}
 
 /// Without what the dissector says beyond the frame, and addresses in one notation.
 fn of_the_wire(found: &Fields) -> Fields {
@@ -197,13 +144,10 @@ fn values_have_names() {
     for name in &names {
         assert!(lines.contains(name.as_str()), "{name} is not there");
     }
-    for filter in [
-        "redpkt.op == PATH_OK",
-        "redpkt.body.status == Miss",
-        "redpkt.body.kind == PaidIn",
-        "redpkt.body.code == Load",
-    ] {
-        let filter = filter.replace("== ", "== \"") + "\"";
+    for (field, value) in
+        [("op", "PATH_OK"), ("body.status", "Miss"), ("body.kind", "PaidIn"), ("body.code", "Load")]
+    {
+        let filter = format!("redpkt.{field} == \"{value}\"");
         assert_eq!(tshark.text(&records, &["-Y", &filter]).lines().count(), 1, "{filter}");
     }
 }
@@ -399,12 +343,14 @@ fn answers_know_their_requests() {
     let expected = ["0.025000000", "0.030000000", "0.004000000", "-0.080000000"].map(text);
     assert_eq!(times.into_iter().filter(Option::is_some).collect::<Vec<_>>(), expected);
     assert_eq!(one(&found[2], "redpkt.req"), text(&req(2).to_string()));
-    let info: Vec<String> = tshark_info(&tshark, user, &key);
-    assert_eq!(info, ["SHAKE user 5 seq 7, req 238000000:9", "SHAKE user 5 seq 7 → req 238000000:9 Miss"]);
+    assert_eq!(
+        info_column(&tshark, user, &key),
+        ["SHAKE user 5 seq 7, req 238000000:9", "SHAKE user 5 seq 7 → req 238000000:9 Miss"]
+    );
 }
 
 /// The Info column of a request and its answer.
-fn tshark_info(tshark: &Tshark, user: u64, key: &SessionKey) -> Vec<String> {
+fn info_column(tshark: &Tshark, user: u64, key: &SessionKey) -> Vec<String> {
     let records = DIRECTIONS.map(|direction| {
         let mut body = [0; 32];
         body[..8].copy_from_slice(&(238_000_000_u64 << 32 | 9).to_le_bytes());
