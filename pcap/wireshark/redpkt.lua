@@ -13,7 +13,8 @@
 -- To look for: redpkt.user, redpkt.op == "SHAKE", redpkt.req, redpkt.sealed, redpkt.retransmission, redpkt.expert.tag,
 -- redpkt.response_time > 0.1. A request's redpkt.response_in is known once its answer was read: tshark needs -2 for it.
 --
--- Runs with Lua 5.2 (Wireshark until 4.2) and 5.4 (from 4.4 on). redpkt_seal.lua has to stand beside this file.
+-- Runs with Lua 5.2 (Wireshark until 4.2) and 5.4 (from 4.4 on, which loads no scripts for root, and does not say so).
+-- redpkt_seal.lua has to stand beside this file.
 
 local here = debug.getinfo(1, "S").source:match("^@(.*[/\\])") or ""
 local seal = assert(loadfile(here .. "redpkt_seal.lua"), "redpkt_seal.lua has to stand beside redpkt.lua")()
@@ -55,7 +56,8 @@ local KINDS = {
 
 -- Fields --------------------------------------------------------------------------------------------------------------
 
-local redpkt = Proto("redpkt", "redpkt")
+local is_first, redpkt = pcall(Proto, "redpkt", "redpkt")
+if not is_first then return end -- installed, and given by -X lua_script too
 local fields = {}
 
 local function field(name, type, label, ...)
