@@ -4,7 +4,10 @@ use crate::capture::{self, Record};
 use redpkt_proto::keylog::LoggedKey;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 use tempfile::TempDir;
@@ -21,6 +24,15 @@ pub struct Found {
     pub frames: Vec<Fields>,
 }
 
+/// What Wireshark loads.
+const SCRIPTS: [(&str, &str); 2] = [
+    ("redpkt.lua", include_str!("../../wireshark/redpkt.lua")),
+    ("redpkt_seal.lua", include_str!("../../wireshark/redpkt_seal.lua")),
+];
+
+/// Whom Linux calls nobody.
+const NOBODY: u32 = 65_534;
+
 /// A tshark, with a directory of its own.
 pub struct Tshark {
     home: TempDir,
@@ -29,16 +41,29 @@ pub struct Tshark {
 impl Tshark {
     /// None, said on stdout, where tshark is not installed.
     pub fn find() -> Option<Tshark> {
-        match Command::new("tshark").arg("--version").output() {
-            Err(err) if err.kind() == io::ErrorKind::NotFound => {
-                println!("not tried: tshark is not installed here");
-                None
-            }
-            other => {
-                assert!(other.expect("tshark starts").status.success(), "tshark --version works");
-                Some(Tshark { home: TempDir::new().expect("a temporary directory") })
-            }
+        if let Err(err) = Command::new("tshark").arg("--version").output()
+            && err.kind() == io::ErrorKind::NotFound
+        {
+            println!("not tried: tshark is not installed here");
+            return None;
         }
+        let home = TempDir::new().expect("a temporary directory");
+        for (name, text) in SCRIPTS {
+            std::fs::write(home.path().join(name), text).expect("the test's directory is writable");
+        }
+        std::fs::set_permissions(home.path(), Permissions::from_mode(0o755)).expect("it is ours");
+        Some(Tshark { home })
+    }
+
+    fn command(&self) -> Command {
+        let mut tshark = Command::new("tshark");
+        let home = self.home.path();
+        tshark.env("HOME", home).env("XDG_CONFIG_HOME", home).env("LC_ALL", "C.UTF-8").current_dir(home);
+        // Newer ones load no scripts for root.
+        if home.metadata().expect("it is ours").uid() == 0 {
+            tshark.uid(NOBODY).gid(NOBODY);
+        }
+        tshark
     }
 
     fn keys_file(&self) -> PathBuf {
@@ -55,13 +80,8 @@ impl Tshark {
     pub fn text(&self, records: &[Record], args: &[&str]) -> String {
         let file = self.home.path().join("test.pcap");
         capture::write(&file, records);
-        let mut tshark = Command::new("tshark");
-        tshark
-            .env("HOME", self.home.path())
-            .env("XDG_CONFIG_HOME", self.home.path())
-            .env("LC_ALL", "C.UTF-8");
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/wireshark/redpkt.lua");
-        tshark.args(["-n", "-X", &format!("lua_script:{script}"), "-r"]).arg(file).args(args);
+        let mut tshark = self.command();
+        tshark.args(["-n", "-X", "lua_script:redpkt.lua", "-r"]).arg(file).args(args);
         if self.keys_file().exists() {
             tshark.arg("-o").arg(format!("redpkt.keylog_file:{}", self.keys_file().display()));
         }
