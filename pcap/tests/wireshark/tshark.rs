@@ -110,7 +110,7 @@ fn found(of_redpkt: &Value) -> Found {
     for (name, value) in parts {
         match (name.as_str(), value) {
             ("redpkt.frame", Value::Array(frames)) => {
-                frames.iter().for_each(|frame| found.frames.push(leaves(frame)))
+                frames.iter().for_each(|frame| found.frames.push(leaves(frame)));
             }
             ("redpkt.frame", frame) => found.frames.push(leaves(frame)),
             _ => collect(name, value, &mut found.datagram),
