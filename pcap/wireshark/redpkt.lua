@@ -324,15 +324,12 @@ end
 
 -- Requests and their answers: an answer names user, req and attempt, a hint the tag of what it refuses ----------------
 
-local function link_request(pinfo, id, user, req, attempt)
+local function link_request(pinfo, id, user, req, attempt, seq)
   local name = user .. req
-  local of_req = requests[name]
-  if of_req then
-    retransmissions[id] = true
-  else
-    of_req = {}
-    requests[name] = of_req
-  end
+  local of_req = requests[name] or { seq = seq }
+  requests[name] = of_req
+  -- What was sent before may have been lost before it was captured: then its attempt tells. A copy has the same seq.
+  if attempt > 0 or of_req.seq ~= seq then retransmissions[id] = true end
   of_req[attempt] = of_req[attempt] or { number = pinfo.number, time = pinfo.rel_ts }
   links[id] = of_req[attempt]
 end
@@ -354,16 +351,16 @@ local function link_frame(pinfo, id, frame)
       link_answer(pinfo, id, of_req and of_req[le(body, 8, 1)])
     end
   elseif layout.has_req then
-    link_request(pinfo, id, user, body:sub(1, 8), le(body, 8, 1))
+    link_request(pinfo, id, user, body:sub(1, 8), le(body, 8, 1), frame.bytes:sub(9, 12))
   elseif frame.op == SEND then
-    link_request(pinfo, id, user, frame.req, frame.bytes:byte(16))
+    link_request(pinfo, id, user, frame.req, frame.bytes:byte(16), frame.bytes:sub(9, 12))
   end
 end
 
 -- Of a datagram to the server: its first frame's tag is what a hint repeats.
 local function link_datagram(pinfo, id, frame)
   local tag = frame.bytes:sub(TAG_AT + 1)
-  if first_tags[tag] then retransmissions[id] = true end
+  if first_tags[tag] and (frame.op == HELLO or frame.op == JOIN) then retransmissions[id] = true end
   links[id] = links[id] or first_tags[tag] or { number = pinfo.number, time = pinfo.rel_ts }
   first_tags[tag] = first_tags[tag] or links[id]
 end
