@@ -9,6 +9,7 @@ use zerocopy::IntoBytes;
 const PORT: u16 = 7_100;
 
 /// A datagram, and how much of it the capture has.
+#[derive(Clone)]
 pub struct Record {
     /// When.
     pub time: Duration,
