@@ -5,6 +5,7 @@
 mod capture;
 mod expected;
 mod frames;
+mod samples;
 mod tshark;
 
 use capture::Record;

@@ -8,7 +8,7 @@ use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
@@ -78,10 +78,33 @@ impl Tshark {
 
     /// What tshark writes of these records. No bytes may make the dissector fail.
     pub fn text(&self, records: &[Record], args: &[&str]) -> String {
-        let file = self.home.path().join("test.pcap");
-        capture::write(&file, records);
+        capture::write(&self.capture_file(), records);
+        self.read(args)
+    }
+
+    /// The fields of each record, with all answers known to their requests.
+    pub fn fields(&self, records: &[Record]) -> Vec<Found> {
+        let found = parse(&self.text(records, &FIELDS));
+        assert_eq!(found.len(), records.len());
+        found
+    }
+
+    /// The same of a capture that is there, with its key log.
+    pub fn fields_of(&self, pcap: &Path, keys: &Path) -> Vec<Found> {
+        for (from, to) in [(pcap, self.capture_file()), (keys, self.keys_file())] {
+            std::fs::copy(from, &to).expect("the test's directory is writable");
+            std::fs::set_permissions(to, Permissions::from_mode(0o644)).expect("it is ours");
+        }
+        parse(&self.read(&FIELDS))
+    }
+
+    fn capture_file(&self) -> PathBuf {
+        self.home.path().join("test.pcap")
+    }
+
+    fn read(&self, args: &[&str]) -> String {
         let mut tshark = self.command();
-        tshark.args(["-n", "-X", "lua_script:redpkt.lua", "-r"]).arg(file).args(args);
+        tshark.args(["-n", "-X", "lua_script:redpkt.lua", "-r"]).arg(self.capture_file()).args(args);
         if self.keys_file().exists() {
             tshark.arg("-o").arg(format!("redpkt.keylog_file:{}", self.keys_file().display()));
         }
@@ -94,14 +117,14 @@ impl Tshark {
         }
         text.into_owned()
     }
+}
 
-    /// The fields of each record, with all answers known to their requests.
-    pub fn fields(&self, records: &[Record]) -> Vec<Found> {
-        let text = self.text(records, &["-2", "-T", "json", "-J", "redpkt", "--no-duplicate-keys"]);
-        let packets: Vec<Value> = serde_json::from_str(&text).expect("tshark writes JSON");
-        assert_eq!(packets.len(), records.len());
-        packets.iter().map(|packet| found(&packet["_source"]["layers"]["redpkt"])).collect()
-    }
+/// Has tshark write redpkt's fields as JSON.
+const FIELDS: [&str; 6] = ["-2", "-T", "json", "-J", "redpkt", "--no-duplicate-keys"];
+
+fn parse(text: &str) -> Vec<Found> {
+    let packets: Vec<Value> = serde_json::from_str(text).expect("tshark writes JSON");
+    packets.iter().map(|packet| found(&packet["_source"]["layers"]["redpkt"])).collect()
 }
 
 fn found(of_redpkt: &Value) -> Found {
