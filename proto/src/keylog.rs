@@ -9,7 +9,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// The first word of a line.
-const LABEL: &str = "REDPKT_SESSION";
+pub const LABEL: &str = "REDPKT_SESSION";
 
 /// One line: the key of one session.
 #[derive(Clone, Debug, PartialEq, Eq)]

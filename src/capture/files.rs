@@ -4,12 +4,14 @@ use super::tap::Taken;
 use super::{PcapWriter, Way};
 use crate::net::OwnEnds;
 use etherparse::PacketBuilder;
+use nix::sys::statvfs::fstatvfs;
+use nix::unistd::geteuid;
 use pcap_file::DataLink;
-use redpkt_proto::keylog::LoggedKey;
+use redpkt_proto::keylog::{self, LoggedKey};
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write as _};
+use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// Why nothing can be captured. Each message is one line that names the option and the fix.
@@ -33,6 +35,14 @@ pub enum CaptureError {
         /// Its permission bits.
         mode: u32,
     },
+    /// The file is not one that keys may be added to.
+    #[error("--keylog {path}: {why}; name another file", path = path.display())]
+    NotForKeys {
+        /// The file.
+        path: PathBuf,
+        /// What it is instead.
+        why: &'static str,
+    },
     /// The writer's thread did not start.
     #[error("the thread that writes --pcap and --keylog: {0}")]
     Thread(io::Error),
@@ -41,7 +51,7 @@ pub enum CaptureError {
 impl CaptureError {
     /// Whether what the user wrote is to be changed: exit code 2.
     pub fn is_usage(&self) -> bool {
-        matches!(self, CaptureError::Mode { .. })
+        matches!(self, CaptureError::Mode { .. } | CaptureError::NotForKeys { .. })
     }
 }
 
@@ -52,6 +62,7 @@ const NAMES_MAX: u32 = 10_000;
 pub(super) struct PcapFile {
     writer: PcapWriter<File>,
     path: PathBuf,
+    room: Room,
     ends: OwnEnds,
     scratch: Vec<u8>,
 }
@@ -61,8 +72,9 @@ impl PcapFile {
     pub(super) fn create(path: &Path, ends: OwnEnds) -> Result<PcapFile, CaptureError> {
         let refused = |error| CaptureError::Open { option: "--pcap", path: path.to_owned(), error };
         let (file, path) = create_new(path).map_err(refused)?;
+        let room = Room::of(&file).map_err(refused)?;
         let writer = PcapWriter::begin(file, DataLink::RAW).map_err(refused)?;
-        Ok(PcapFile { writer, path, ends, scratch: Vec::new() })
+        Ok(PcapFile { writer, path, room, ends, scratch: Vec::new() })
     }
 
     /// Where it is.
@@ -80,6 +92,7 @@ impl PcapFile {
         };
         self.scratch.clear();
         add_headers(&mut self.scratch, from, to, bytes)?;
+        self.room.take(self.scratch.len())?;
         self.writer.write(taken.wall_ns, self.scratch.len(), &self.scratch)
     }
 
@@ -132,34 +145,126 @@ fn wide(ip: IpAddr) -> [u8; 16] {
 /// A key log.
 pub(super) struct KeyLogFile {
     writer: BufWriter<File>,
+    room: Room,
 }
+
+/// Bytes of a file that are looked at to tell whether it is a key log.
+const LOOKED_AT_BYTES: u64 = 4_096;
 
 impl KeyLogFile {
     /// Opens the file, and makes it, 0600, if it is not there. What it holds is added to: keys of an earlier run of
     /// the server belong to captures of that time.
     pub(super) fn open(path: &Path) -> Result<KeyLogFile, CaptureError> {
         let refused = |error| CaptureError::Open { option: "--keylog", path: path.to_owned(), error };
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(refused)?;
-        let mode = file.metadata().map_err(refused)?.permissions().mode() & 0o777;
+        // A pipe without a reader would be waited for otherwise.
+        let mut file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(path)
+            .map_err(refused)?;
+        let metadata = file.metadata().map_err(refused)?;
+        let not_for_keys = |why| Err(CaptureError::NotForKeys { path: path.to_owned(), why });
+        if !metadata.is_file() {
+            return not_for_keys("it is no file, and may have no end");
+        }
+        if metadata.uid() != geteuid().as_raw() {
+            return not_for_keys("it is another user's, who could read the keys");
+        }
+        let mode = metadata.permissions().mode() & 0o777;
         if mode & 0o077 != 0 {
             return Err(CaptureError::Mode { path: path.to_owned(), mode });
         }
-        Ok(KeyLogFile::over(file))
+        if !is_key_log(&file).map_err(refused)? {
+            return not_for_keys("it is there, and is no key log");
+        }
+        end_last_line(&mut file).map_err(refused)?;
+        KeyLogFile::over(file).map_err(refused)
     }
 
-    pub(super) fn over(file: File) -> KeyLogFile {
-        KeyLogFile { writer: BufWriter::new(file) }
+    pub(super) fn over(file: File) -> io::Result<KeyLogFile> {
+        let room = Room::of(&file)?;
+        Ok(KeyLogFile { writer: BufWriter::new(file), room })
     }
 
     /// Adds a key.
     pub(super) fn write(&mut self, key: &LoggedKey) -> io::Result<()> {
-        writeln!(self.writer, "{}", key.to_line())
+        let line = key.to_line();
+        self.room.take(line.len())?;
+        writeln!(self.writer, "{line}")
     }
 
     /// Gives all to the system.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         self.writer.flush()
     }
+}
+
+/// Whether there is nothing in a file yet, or what begins as a key log does.
+fn is_key_log(file: &File) -> io::Result<bool> {
+    let mut bytes = Vec::new();
+    file.take(LOOKED_AT_BYTES).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let first = text.lines().find(|line| !line.trim().is_empty() && !line.starts_with('#'));
+    // The first line may have been cut off by a full disk.
+    Ok(first.is_none_or(|line| line.starts_with(keylog::LABEL) || keylog::LABEL.starts_with(line)))
+}
+
+/// Ends the last line of a file if something came between: the next key is not to be lost with it.
+fn end_last_line(file: &mut File) -> io::Result<()> {
+    let mut last = [b'\n'];
+    if file.metadata()?.len() > 0 {
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+    }
+    if last == [b'\n'] { Ok(()) } else { file.write_all(b"\n") }
+}
+
+/// What is left free on a file system: a full one would end what others have there, the ledger's money among them. So
+/// much at the most, and this part of a small one.
+const LEFT_BYTES_MAX: u64 = 1 << 30;
+const LEFT_PART: u64 = 20;
+
+/// Bytes that are written between two looks.
+const BYTES_BETWEEN_LOOKS: usize = 1 << 20;
+
+/// What a file may still take of its file system.
+struct Room {
+    file: File,
+    /// Bytes since the last look; at first as many as ask for one.
+    bytes: usize,
+}
+
+impl Room {
+    fn of(file: &File) -> io::Result<Room> {
+        Ok(Room { file: file.try_clone()?, bytes: BYTES_BETWEEN_LOOKS })
+    }
+
+    /// So many bytes are to be written.
+    fn take(&mut self, bytes: usize) -> io::Result<()> {
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.bytes < BYTES_BETWEEN_LOOKS {
+            return Ok(());
+        }
+        self.bytes = 0;
+        let system = fstatvfs(&self.file)?;
+        let blocks = |count: u64| count.saturating_mul(system.fragment_size());
+        let (free, left) = (blocks(system.blocks_available()), left_bytes(blocks(system.blocks())));
+        if free >= left {
+            return Ok(());
+        }
+        Err(io::Error::other(format!(
+            "{} MiB are free on its disk, and {} MiB are left to others",
+            free >> 20,
+            left >> 20
+        )))
+    }
+}
+
+fn left_bytes(total_bytes: u64) -> u64 {
+    (total_bytes / LEFT_PART).min(LEFT_BYTES_MAX)
 }
 
 #[cfg(test)]
@@ -192,12 +297,60 @@ mod tests {
             file.flush().unwrap();
         }
         let text = std::fs::read_to_string(&path).unwrap();
-        let users: Vec<_> = redpkt_proto::keylog::parse(&text).map(|key| key.unwrap().user).collect();
+        let users: Vec<_> = keylog::parse(&text).map(|key| key.unwrap().user).collect();
         assert_eq!(users, [1, 2]);
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
         let error = KeyLogFile::open(&path).err().unwrap();
         assert!(error.is_usage() && error.to_string().contains("chmod 0600"), "{error}");
+    }
+
+    /// Expect: a file that is something else is not written to, above all not the key file; nor is what is no file.
+    #[test]
+    fn keys_are_added_to_key_logs_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        let open = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+            KeyLogFile::open(&path).map(drop)
+        };
+        let line = "REDPKT_SESSION 1 2 000102030405060708090a0b0c0d0e0f";
+        for text in ["", "# keys of the night\n\n", &format!("# keys\n{line}\n"), "REDPKT_SE"] {
+            open(text).unwrap();
+        }
+        for text in [format!("1 {}\n", "ab".repeat(32)), "\u{7f}ELF".to_owned()] {
+            let error = open(&text).unwrap_err();
+            assert!(error.is_usage() && error.to_string().ends_with("name another file"), "{error}");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        }
+        std::fs::remove_file(&path).unwrap();
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(KeyLogFile::open(&path).err().unwrap().to_string().contains("no file"));
+    }
+
+    /// Expect: the first key behind a line that was cut off stands on a line of its own.
+    #[test]
+    fn a_line_that_was_cut_off_takes_no_key_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("keys.log");
+        let line = "REDPKT_SESSION 1 2 000102030405060708090a0b0c0d0e0f";
+        for _ in 0..2 {
+            let mut file = KeyLogFile::open(&path).unwrap();
+            file.write(&line.parse().unwrap()).unwrap();
+            file.writer.write_all(b"REDPKT_SESS").unwrap();
+            file.flush().unwrap();
+        }
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text, format!("{line}\nREDPKT_SESS\n{line}\nREDPKT_SESS"));
+    }
+
+    #[test]
+    fn a_disk_is_never_filled() {
+        assert_eq!(left_bytes(100 << 20), 5 << 20);
+        assert_eq!(left_bytes(u64::MAX), 1 << 30);
+        // Of a file system without blocks nothing is known.
+        Room::of(&File::open("/proc/self/status").unwrap()).unwrap().take(1).unwrap();
     }
 
     /// Expect: headers that a strict reader of them takes, checksums included.

@@ -51,10 +51,16 @@ impl Tap {
         (Tap { sample, ring, lost, scratch: [[0; LINE_BYTES]; LINES_MAX] }, TapEnd { ring: consumer })
     }
 
+    /// Whether a datagram is of a user whose datagrams are wanted.
+    #[inline]
+    pub(super) fn wants(&self, bytes: &[u8]) -> bool {
+        self.sample.holds(bytes)
+    }
+
     /// Takes a datagram, if it is of a user whose datagrams are wanted.
     #[inline]
     pub(super) fn take(&mut self, wall_ns: u64, way: Way, path: &Path, bytes: &[u8]) {
-        if self.sample.holds(bytes) {
+        if self.wants(bytes) {
             self.copy(wall_ns, way, path, bytes);
         }
     }

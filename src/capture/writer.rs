@@ -12,10 +12,13 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long the writer sleeps when there is nothing: how late the files are.
 const SLEEP: Duration = Duration::from_millis(5);
+
+/// How long the end of a server waits for its files.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Datagrams that are taken from one ring before the next is looked at.
 const DATAGRAMS_MAX: usize = 4_096;
@@ -79,8 +82,9 @@ impl Capture {
         ends: OwnEnds,
         workers: usize,
     ) -> Result<(Capture, Vec<WorkerEnds>), CaptureError> {
-        let pcap = settings.pcap.as_ref().map(|path| PcapFile::create(path, ends)).transpose()?;
+        // The key log first: a capture takes another name where one is taken, and is not made in vain.
         let keylog = settings.keylog.as_ref().map(|path| KeyLogFile::open(path)).transpose()?;
+        let pcap = settings.pcap.as_ref().map(|path| PcapFile::create(path, ends)).transpose()?;
         if let Some(pcap) = &pcap {
             tracing::info!(file = %pcap.path().display(), sample = %settings.sample, "datagrams are captured");
         }
@@ -108,8 +112,19 @@ impl Capture {
         &self.counters
     }
 
-    /// Waits until all is written. The workers must have ended.
+    /// Waits until all is written, but not for ever: a disk that hangs does not keep a server from ending. The workers
+    /// must have ended.
     pub fn finish(self) {
+        let began = Instant::now();
+        while !self.thread.is_finished() {
+            if began.elapsed() > FINISH_TIMEOUT {
+                tracing::error!(
+                    "--pcap and --keylog: the disk does not take what is left, and is not waited for"
+                );
+                return;
+            }
+            std::thread::sleep(SLEEP);
+        }
         let _ = self.thread.join();
     }
 }
@@ -245,7 +260,7 @@ mod tests {
 
     /// `/dev/full` takes no byte.
     fn full_file() -> Option<KeyLogFile> {
-        Some(KeyLogFile::over(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap()))
+        Some(KeyLogFile::over(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap()).unwrap())
     }
 
     /// Expect: what a file did not take is lost, is counted, and so is all that comes later.
