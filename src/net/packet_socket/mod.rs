@@ -7,7 +7,7 @@ mod ring;
 use super::syscall::{poll, readable, set_option};
 use filter::filter;
 use nix::net::if_::if_nametoindex;
-use ring::Ring;
+use ring::{BLOCKS, Ring};
 use socket2::{Domain, SockFilter, Socket, Type};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
@@ -127,15 +127,17 @@ impl PacketSocket {
         self.link
     }
 
-    /// Hands over all that has passed; waits for something for `timeout` at the most. Returns how much it was. The
-    /// kernel hands on a block when it is full, or 10 ms after its first arrival.
+    /// Hands over what has passed, a ring full of it at the most, so that a caller who is slower than what passes gets
+    /// another turn; waits for something for `timeout` at the most. Returns how much it was. The kernel hands on a block
+    /// when it is full, or 10 ms after its first arrival.
     pub fn take(
         &mut self,
         timeout: Duration,
         mut each: impl FnMut(Passed<'_>),
     ) -> Result<usize, PacketSocketError> {
         let mut count = 0;
-        while let Some(of_block) = self.ring.take_block(&mut each) {
+        for _ in 0..BLOCKS {
+            let Some(of_block) = self.ring.take_block(&mut each) else { break };
             count += of_block;
         }
         if count == 0 {

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 const BLOCK_BYTES: usize = 1 << 20;
 
 /// Blocks: 64 MiB, some 0.5 s of the most that two cores pass on.
-const BLOCKS: usize = 64;
+pub(super) const BLOCKS: usize = 64;
 
 /// What the kernel needs to hear although arrivals are as long as they are.
 const FRAME_BYTES: usize = 2_048;
