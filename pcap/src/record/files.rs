@@ -24,6 +24,8 @@ pub(super) struct Files {
     count: u32,
     /// Bytes of the files before the present one.
     bytes_before: u64,
+    /// Whether whoever read stdout has gone.
+    is_closed: bool,
 }
 
 impl Files {
@@ -47,6 +49,7 @@ impl Files {
             there: VecDeque::from([out.to_owned()]),
             count: 1,
             bytes_before: 0,
+            is_closed: false,
         })
     }
 
@@ -60,7 +63,11 @@ impl Files {
         if is_full {
             self.next()?;
         }
-        self.writer.write(wall_ns, len, bytes).map_err(|error| self.refused(&error))
+        if self.is_closed {
+            return Ok(());
+        }
+        let outcome = self.writer.write(wall_ns, len, bytes);
+        self.judge(outcome)
     }
 
     fn next(&mut self) -> Result<(), Failure> {
@@ -100,9 +107,18 @@ impl Files {
         self.count - self.there.len() as u32
     }
 
+    /// Whether whoever read stdout has had enough: that is no failure.
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed
+    }
+
     /// Gives all to the system.
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
-        self.writer.flush().map_err(|error| self.refused(&error))
+        if self.is_closed {
+            return Ok(());
+        }
+        let outcome = self.writer.flush();
+        self.judge(outcome)
     }
 
     /// The same, for the last time.
@@ -110,9 +126,17 @@ impl Files {
         self.flush()
     }
 
-    fn refused(&self, error: &std::io::Error) -> Failure {
-        let file = self.there.back().unwrap_or(&self.out).display();
-        Failure::machine(format!("--out: writing to {file}: {error}"))
+    fn judge(&mut self, outcome: std::io::Result<()>) -> Result<(), Failure> {
+        match outcome {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe && is_stdout(&self.out) => {
+                self.is_closed = true;
+                Ok(())
+            }
+            outcome => outcome.map_err(|error| {
+                let file = self.there.back().unwrap_or(&self.out).display();
+                Failure::machine(format!("--out: writing to {file}: {error}"))
+            }),
+        }
     }
 }
 
@@ -172,6 +196,29 @@ mod tests {
         std::thread::sleep(Duration::from_millis(2));
         files.write(0, 1, &[1]).unwrap();
         assert_eq!(names(dir.path()), ["x.pcap", "x.pcap.1"]);
+    }
+
+    /// Expect: who closes the pipe ends the recording, and nothing fails.
+    #[test]
+    fn a_reader_who_has_enough_is_no_failure() {
+        struct Closed;
+        impl Write for Closed {
+            fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+                Err(ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let mut files = Files::begin(&dir.path().join("x.pcap"), DataLink::RAW, None, None).unwrap();
+        files.writer = PcapWriter::begin(Box::new(Closed) as Box<dyn Write>, DataLink::RAW).unwrap();
+        assert_eq!(files.flush().unwrap_err().code(), 3);
+        files.out = PathBuf::from("-");
+        files.flush().unwrap();
+        assert!(files.is_closed());
+        files.write(0, 1, &[1]).unwrap();
+        files.finish().unwrap();
     }
 
     #[test]

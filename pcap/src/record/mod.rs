@@ -139,6 +139,9 @@ fn record(
         if totals.bytes >= size_max {
             break "size";
         }
+        if files.is_closed() {
+            break "its reader";
+        }
     };
     totals.seconds = start.elapsed().as_secs_f64();
     (totals.files, totals.files_removed) = (files.count(), files.removed());
