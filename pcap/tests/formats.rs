@@ -172,6 +172,24 @@ fn a_file_that_is_cut_off_is_read_up_to_there() {
     assert_eq!((&found["cut_short"], &found["bytes"]), (&json!(false), &json!(whole.len())));
 }
 
+/// Expect: descriptions of interfaces, all of which are kept, do not fill memory: the reading ends, and says why.
+#[test]
+fn long_descriptions_of_interfaces_do_not_fill_memory() {
+    let scene = scene();
+    let mut file = PcapNg::new(false);
+    let comment = [&1u16.to_le_bytes()[..], &60_000u16.to_le_bytes(), &[b'x'; 60_000], &[0; 4]].concat();
+    let body = [&101u16.to_le_bytes()[..], &[0; 6], &comment].concat();
+    for _ in 0..100 {
+        file.block(1, &body);
+    }
+    let output = run(&["stats", text(&scene.file("long.pcapng", &file.bytes)), "--json"]);
+    assert_eq!(output.status.code(), Some(0));
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(found["memory_bytes"].as_u64().unwrap() < 16 << 20, "{found}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("described in more than 1 MiB"), "{said}");
+}
+
 /// Expect: a block that cannot be ends the reading, with a line of where; what came before counts.
 #[test]
 fn a_damaged_block_ends_the_reading_with_where() {

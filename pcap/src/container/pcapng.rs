@@ -14,6 +14,9 @@ use pcap_file::{Endianness, PcapError};
 /// Interfaces of one section. More is no machine but a file made to fill memory.
 const INTERFACES_MAX: usize = 4_096;
 
+/// Bytes of their descriptions, which the parser keeps with all options.
+const INTERFACES_BYTES_MAX: usize = 1 << 20;
+
 /// Type and length, before a block's body.
 const BLOCK_HEADER_BYTES: usize = 8;
 
@@ -30,6 +33,8 @@ struct Interface {
 pub struct PcapNg {
     parser: PcapNgParser,
     interfaces: Vec<Interface>,
+    /// Of their descriptions.
+    interfaces_bytes: usize,
 }
 
 /// A reader of one block's integers.
@@ -60,9 +65,10 @@ impl PcapNg {
     /// Reads the first section's header; how long it is.
     pub fn begin(bytes: &[u8]) -> Result<Option<(usize, PcapNg)>, String> {
         match PcapNgParser::new(bytes) {
-            Ok((rest, parser)) => {
-                Ok(Some((bytes.len() - rest.len(), PcapNg { parser, interfaces: Vec::new() })))
-            }
+            Ok((rest, parser)) => Ok(Some((
+                bytes.len() - rest.len(),
+                PcapNg { parser, interfaces: Vec::new(), interfaces_bytes: 0 },
+            ))),
             Err(PcapError::IncompleteBuffer) if bytes.len() <= RECORD_BYTES_MAX => Ok(None),
             Err(error) => Err(format!("it begins as pcapng and goes on wrong: {error}")),
         }
@@ -74,7 +80,10 @@ impl PcapNg {
             Ok((rest, block)) => {
                 let taken = unread.len() - rest.len();
                 match block.type_ {
-                    SECTION_HEADER_BLOCK => self.interfaces.clear(),
+                    SECTION_HEADER_BLOCK => {
+                        self.interfaces.clear();
+                        self.interfaces_bytes = 0;
+                    }
                     INTERFACE_DESCRIPTION_BLOCK => return self.interface(taken),
                     ENHANCED_PACKET_BLOCK | PACKET_BLOCK | SIMPLE_PACKET_BLOCK => {
                         return self.record(block.type_, unread, taken, start);
@@ -105,6 +114,10 @@ impl PcapNg {
     fn interface(&mut self, taken: usize) -> Step {
         if self.interfaces.len() == INTERFACES_MAX {
             return Step::Damaged(format!("a section has more than {INTERFACES_MAX} interfaces"));
+        }
+        self.interfaces_bytes += taken;
+        if self.interfaces_bytes > INTERFACES_BYTES_MAX {
+            return Step::Damaged("the interfaces of a section are described in more than 1 MiB".into());
         }
         self.interfaces.extend(self.parser.interfaces().last().map(Interface::of));
         Step::Taken(taken, None)
