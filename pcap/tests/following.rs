@@ -317,3 +317,18 @@ fn what_belongs_to_a_request_is_none_of_its_own() {
     assert_eq!(found["frames"], ways(7, 5));
     assert_eq!(found["datagrams"], ways(5, 5));
 }
+
+/// Expect: whoever has a key can write any amount, and two of the greatest are not more than the greatest.
+#[test]
+fn sums_of_money_do_not_overflow() {
+    let mut scene = Scene::new();
+    let mut phone = scene.join(42, 1_000);
+    for _ in 0..2 {
+        let (req, asked) = phone.ask(Op::Open, 7);
+        scene.send(&[asked]);
+        let answer = phone.answer(Op::Open, req, Status::Ok, 7, u64::MAX);
+        scene.send(&[answer]);
+    }
+    let found = scene.stats();
+    assert_eq!((&found["open"]["ok"], &found["open"]["fen"]), (&json!(2), &json!(u64::MAX)));
+}

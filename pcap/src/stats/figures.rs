@@ -220,7 +220,7 @@ impl Figures {
         match answer.status {
             Some(Ok) if answer.is_first_final => {
                 self.open_ok += 1;
-                self.open_fen += seen.frame.body::<Answer>().fen.get();
+                self.open_fen = self.open_fen.saturating_add(seen.frame.body::<Answer>().fen.get());
             }
             Some(Empty | Expired | NotInvited | UnknownPacket) if answer.is_first_final => {
                 self.open_empty += 1;
