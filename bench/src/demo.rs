@@ -66,6 +66,13 @@ struct Plan {
 /// Runs the command.
 pub fn run(args: &DemoArgs) -> Result<(), Failure> {
     let plan = Plan::of(args);
+    if let Some(pcap) = plan.capture.pcap.as_ref().filter(|pcap| pcap.exists()) {
+        // The server would take another name, and what is told at the end would be of an earlier run.
+        return Err(Failure::usage(format!(
+            "--pcap {}: it is there already; name another file",
+            pcap.display()
+        )));
+    }
     let directory = temporary_directory()
         .map_err(|error| Failure::machine(format!("making a temporary directory: {error}")))?;
     let ledger = format!("sqlite:{}", directory.path().join("ledger").display());
