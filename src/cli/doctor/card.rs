@@ -21,7 +21,7 @@ pub(super) fn checks(name: &str, workers: usize, counted: Option<&machine::Inter
         interrupts(name, read_interrupts(name), &cores),
         rps(name, read_rps(name)),
         timestamps(name, ethtool::receive_timestamps(name)),
-        losses(name, counted),
+        losses(name, counted, ethtool::rings(name).ok()),
     ]
 }
 
@@ -172,12 +172,17 @@ fn timestamps(name: &str, found: io::Result<ReceiveTimestamps>) -> Check {
 }
 
 /// What the interface has lost so far.
-fn losses(name: &str, counted: Option<&machine::Interface>) -> Check {
+fn losses(name: &str, counted: Option<&machine::Interface>, rings: Option<Rings>) -> Check {
     let what = format!("{name}: losses");
     let show = format!("ethtool -S {name} | grep -iE 'drop|miss|err|no_buf'");
     let Some(counted) = counted else { return Check::not_known(what, "not in /proc/net/dev", show) };
+    let longer = rings.filter(|rings| rings.rx < rings.rx_max);
+    let for_missed = longer.map_or_else(
+        || format!("{show}  # and interrupts on more cores"),
+        |rings| format!("sudo ethtool -G {name} rx {}", rings.rx_max),
+    );
     let lost = [
-        (counted.rx_missed, "the card had no room for", format!("sudo ethtool -G {name} rx MAX  # {show}")),
+        (counted.rx_missed, "the card had no room for", for_missed),
         (counted.rx_dropped, "the driver or the kernel dropped", show.clone()),
         (counted.rx_errors, "came damaged", format!("{show}  # and the cable")),
         (counted.tx_dropped, "were not sent for want of room", show.clone()),
@@ -259,11 +264,12 @@ mod tests {
     #[test]
     fn losses_are_told_by_place() {
         let none = machine::Interface { rx_packets: 5, ..machine::Interface::default() };
-        assert_eq!(losses("eth0", Some(&none)).state, State::Ok);
+        assert_eq!(losses("eth0", Some(&none), None).state, State::Ok);
         let some = machine::Interface { rx_missed: 3, tx_dropped: 1, ..none };
-        let some = losses("eth0", Some(&some));
-        assert!(some.effect.contains("3 the card had no room for, 1 were not sent"), "{some:?}");
-        assert!(some.fix.starts_with("sudo ethtool -G eth0 rx"), "{some:?}");
-        assert!(losses("eth0", None).effect.contains("not known"));
+        let of = |rx| losses("eth0", Some(&some), Some(Rings { rx, rx_max: 4_096, tx: 1, tx_max: 1 }));
+        assert!(of(512).effect.contains("3 the card had no room for, 1 were not sent"), "{:?}", of(512));
+        assert_eq!(of(512).fix, "sudo ethtool -G eth0 rx 4096");
+        assert!(of(4_096).fix.starts_with("ethtool -S eth0"), "{:?}", of(4_096));
+        assert!(losses("eth0", None, None).effect.contains("not known"));
     }
 }
