@@ -23,6 +23,7 @@ with_profile() {
     for at in "${!P_KIND[@]}"; do
       if [[ ${P_KIND[at]} == limit ]]; then raise_limit "${P_KEY[at]}" "${P_VALUE[at]}"; fi
     done
+    if [[ $LOCALE ]]; then LC_ALL=$LOCALE; else unset LC_ALL; fi
     exec "${@:2}"
   ) <&0 &
   CHILD=$!

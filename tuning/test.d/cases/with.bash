@@ -19,6 +19,10 @@ wire_with_passes_input_output_and_arguments_on() {
   # shellcheck disable=SC2016 # the inner shell's own variables
   OUT=$(printf 'in put' | "$TUNE" with laptop -- bash -c 'cat; printf "[%s]" "$@"' - 'a b' '' '*' 2>/dev/null)
   [[ $OUT == 'in put[a b][][*]' ]] || die "it got: $OUT"
+  OUT=$(LC_ALL=C.UTF-8 "$TUNE" with laptop -- printenv LC_ALL 2>/dev/null)
+  [[ $OUT == C.UTF-8 ]] || die "its locale: $OUT"
+  OUT=$(env -u LC_ALL "$TUNE" with laptop -- printenv LC_ALL 2>/dev/null) || true
+  [[ ! $OUT ]] || die "its locale: $OUT"
 }
 
 wire_with_has_limits() {
