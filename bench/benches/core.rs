@@ -53,7 +53,8 @@ fn core(sessions: u64) -> (Core<Memory>, Vec<Client>) {
         packet_life_s: 86_400,
     };
     let book = Book::new(0, config.layout, &config.capacity, || 3);
-    let beginning = Beginning { groups: vec![(book, Memory::default())], links: Links::default() };
+    let beginning =
+        Beginning { groups: vec![(book, Memory::default())], links: Links::default(), key_log: None };
     let mut core = Core::new(config, keys.clone(), START, Rng::seed_from_u64(2), beginning);
     redpkt::net::advise_huge_pages(core.session_memory());
     let clients = (1..=sessions).map(|user| join(&mut core, &keys, user, &mut rng)).collect();

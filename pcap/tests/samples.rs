@@ -154,8 +154,8 @@ fn money() {
 #[test]
 fn overload() {
     let stats = of("overload");
-    // 16 × log2 of the queueing time in µs: a tenth of a second and more.
-    assert!(number(&stats, "/load_level_max") > 16 * 16, "{}", stats["load_level_max"]);
+    // 16 × log2 of the queueing time in µs: some 30 ms and more.
+    assert!(number(&stats, "/load_level_max") >= 16 * 15, "{}", stats["load_level_max"]);
     assert!(number(&stats, "/refusals/Load") > 0 && number(&stats, "/retransmissions") > 0);
     // One user in ten of 500.
     assert!((20..100).contains(&number(&stats, "/users")));

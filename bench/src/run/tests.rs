@@ -48,6 +48,7 @@ fn server_with(sessions: u64, mint: Option<Order>) -> Server {
         mint_any_day: false,
         json_lines: false,
         telemetry: true,
+        capture: redpkt::capture::CaptureSettings::default(),
         drills: false,
     })
     .unwrap()

@@ -77,7 +77,7 @@ fn samples_read_alike() {
             .filter(|frame| frame.keys().any(|name| name.starts_with("redpkt.body.")))
             .map(|frame| {
                 let mut frame = crate::of_the_wire(frame);
-                ["redpkt.direction", "redpkt.tag"].map(|name| frame.remove(name));
+                frame.retain(|name, _| name != "redpkt.direction" && name != "redpkt.tag");
                 frame
             })
             .collect();
