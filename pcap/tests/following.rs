@@ -332,3 +332,18 @@ fn sums_of_money_do_not_overflow() {
     let found = scene.stats();
     assert_eq!((&found["open"]["ok"], &found["open"]["fen"]), (&json!(2), &json!(u64::MAX)));
 }
+
+/// Expect: frames of three logged sessions of one user in any order, of which two are kept at a time, are all opened.
+#[test]
+fn three_sessions_of_a_user_may_take_turns() {
+    let mut scene = Scene::new();
+    let mut phones = [1_000, 1_010, 1_020].map(|number| scene.handshake(42, number).0);
+    for turns in [[0, 0, 0, 0, 0], [1, 2, 0, 0, 1], [2, 1, 2, 0, 1], [0, 2, 1, 1, 0]] {
+        for turn in turns {
+            let (_, asked) = phones[turn].ask(Op::Shake, 0);
+            scene.send(&[asked]);
+        }
+    }
+    let found = stats(&scene.capture(), &["--keylog", text(&scene.key_log())]);
+    assert_eq!((&found["opened"]["in"], &found["sealed"]["tag"]), (&json!(20), &json!(0)));
+}

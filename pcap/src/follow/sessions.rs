@@ -95,7 +95,8 @@ impl Follower {
         for lane in 0..len {
             let Pending { at, user_at, session_number } = pending[lane];
             let datagram = batch.datagram(at.item);
-            if is_open[lane] {
+            // A frame before it may have shown two other sessions of this user, so that its own is no longer kept.
+            if is_open[lane] && self.session(user_at, session_number).is_some() {
                 self.opened(datagram, &frames[lane], at.op, user_at, session_number, sink);
             } else {
                 let frame = &batch.frames(datagram).expect("it was checked")[at.frame];
