@@ -18,3 +18,17 @@ fn a_small_demo_ends_well_and_leaves_nothing() {
     assert!(said.lines().last().is_some_and(|line| line.starts_with("OK: ")), "{said}");
     assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0);
 }
+
+/// Expect: a capture that is there is not taken for that of this run, and nothing is started.
+#[test]
+fn a_capture_that_is_there_is_refused() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_redpkt-bench"))
+        .args(["demo", "--quick", "--pcap"])
+        .arg(file.path())
+        .output()
+        .unwrap();
+    let failed = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{failed}");
+    assert!(failed.contains("it is there already; name another file"), "{failed}");
+}
