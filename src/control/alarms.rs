@@ -1,6 +1,7 @@
 //! What an operator should hear of without looking: losses that mean something is too small or broken.
 
 use super::shared::Shared;
+use crate::capture::CaptureStats;
 use crate::telemetry::OncePerMinute;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -34,6 +35,8 @@ pub struct Alarms {
     failed_groups: BTreeSet<u32>,
     queues_lost: u64,
     queues_limit: OncePerMinute,
+    capture_lost: u64,
+    capture_limit: OncePerMinute,
 }
 
 impl Alarms {
@@ -69,6 +72,20 @@ impl Alarms {
             );
         }
         self.queues_lost = lost;
+    }
+
+    /// Warns of what was not written of traffic and keys since the last check; at most once a minute.
+    pub fn check_capture(&mut self, now: Instant, capture: CaptureStats) {
+        let CaptureStats { datagrams_lost, keys_lost, .. } = capture;
+        let lost = datagrams_lost + keys_lost;
+        if lost > self.capture_lost && self.capture_limit.ask(now).is_some() {
+            tracing::warn!(
+                datagrams_lost,
+                keys_lost,
+                "not written to --pcap and --keylog: a slow or full disk, or too little CPU; a smaller --pcap-sample helps"
+            );
+        }
+        self.capture_lost = lost;
     }
 
     /// Warns of what has grown since the last check.

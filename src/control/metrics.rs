@@ -100,7 +100,7 @@ impl Figure for bool {
 }
 
 fn families(stats: &Stats) -> Vec<Family> {
-    [requests(stats), money(stats), state(stats), workers(stats), machine(stats)]
+    [requests(stats), money(stats), state(stats), workers(stats), capture(stats), machine(stats)]
         .into_iter()
         .flatten()
         .collect()
@@ -213,6 +213,16 @@ fn workers(stats: &Stats) -> Vec<Family> {
         counter("stalls", "Turns of a worker's loop of more than 1 ms", one(stats.stalls.count)),
         counter("stall", "How long those took", one(stats.stalls.total_ns as f64 / 1e9))
             .in_unit(Unit::Seconds),
+    ]
+}
+
+/// Nothing, where nothing is written.
+fn capture(stats: &Stats) -> Vec<Family> {
+    let Some(capture) = stats.capture else { return Vec::new() };
+    let of = |datagrams, keys| by("what", [("datagrams", datagrams), ("keys", keys)]);
+    vec![
+        counter("captured", "Written to --pcap and --keylog", of(capture.datagrams, capture.keys)),
+        counter("capture_lost", "Not written there", of(capture.datagrams_lost, capture.keys_lost)),
     ]
 }
 

@@ -179,6 +179,9 @@ impl Server {
         let rates = self.sampler.sample(now, &workers);
         self.alarms.check(now, drops(&workers));
         self.alarms.check_queues(now, queues_lost(&workers));
+        if let Some(capture) = &self.capture {
+            self.alarms.check_capture(now, capture.counters().read());
+        }
         self.shared.set_rates(rates);
         self.shared.collect();
         self.shared.check_money(&workers);

@@ -1,8 +1,9 @@
 # What is said: one line an error, tables with even columns.
 
-# fail CODE TEXT: ends the command. 2: what the user wrote is wrong; 3: the machine refused.
+# fail CODE TEXT: ends the command. 2: what the user wrote is wrong; 3: the machine refused. What is quoted may be any
+# file's bytes; none of them is to control a terminal.
 fail() {
-  printf 'tune: %s\n' "$2" >&2
+  printf 'tune: %s\n' "${2//[[:cntrl:]]/?}" >&2
   exit "$1"
 }
 

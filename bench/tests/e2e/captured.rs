@@ -87,9 +87,15 @@ fn a_capture_agrees_with_both_sides_to_the_frame() {
     let server = files.server(&keys, &["--mint", "50", "--mint-total", "1000"]);
     let port = server.addr().port();
     let run = run_with_a_pause(&server, &keys);
+    let metrics = server.get("/metrics").body;
     let stats = totals(server);
     let report = files.read(port);
     let written = &stats["capture"];
+    let lost = "redpkt_capture_lost_total{what=\"datagrams\"} 0";
+    assert!(
+        metrics.contains(lost) && metrics.contains("redpkt_captured_total{what=\"keys\"} 40"),
+        "{metrics}"
+    );
     assert_eq!((&written["datagrams_lost"], &written["keys_lost"]), (&0.into(), &0.into()));
     assert_eq!(written["datagrams"], report.records);
     assert_eq!(report.datagrams, both(&stats, "datagrams"));
