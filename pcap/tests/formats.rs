@@ -80,6 +80,38 @@ fn pcapng_with_several_interfaces_tells_the_same() {
     }
 }
 
+/// Expect: files one after another are sections, of either byte order, wherever in the header of the second one a
+/// reading of the file ends.
+#[test]
+fn sections_of_both_byte_orders_follow_each_other() {
+    /// Bytes that are read at once.
+    const READ_BYTES: usize = 256 << 10;
+    let scene = scene();
+    let (sent, key) = (&scene.sent[0], scene.key_file());
+    let record = wire::record(sent, Link::Ethernet, 0);
+    let section = |is_big, length: usize| {
+        let mut file = PcapNg::new(is_big);
+        file.interface(Link::Ethernet, None);
+        file.record(0, sent.time_ns / 1_000, &record, record.len());
+        let rest = length.saturating_sub(file.bytes.len() + 12);
+        if rest > 0 {
+            file.block(0x0bad, &vec![0; rest]);
+        }
+        file.bytes
+    };
+    for (is_big, before) in (0..=28).step_by(4).flat_map(|before| [(false, before), (true, before)]) {
+        let first = section(is_big, READ_BYTES - before);
+        assert_eq!(first.len(), READ_BYTES - before);
+        let path = scene.file("sections.pcapng", &[first, section(!is_big, 0)].concat());
+        let stats = stats(&path, &["--key", text(&key)]);
+        assert_eq!(
+            (&stats["records"], &stats["cut_short"]),
+            (&2.into(), &false.into()),
+            "{before} bytes before"
+        );
+    }
+}
+
 /// Expect: IPv6, with extension headers too, and IPv4 with options.
 #[test]
 fn ip_of_both_versions_with_extensions_and_options_is_read() {

@@ -99,7 +99,15 @@ impl PcapNg {
 
     /// The parser asks for more: either the block is not all there, or something in it is too short.
     fn short(&self, unread: &[u8]) -> Step {
-        let endianness = self.parser.section().endianness;
+        // A section's header begins alike in both byte orders, and says behind its length which one is the section's.
+        let endianness = match unread {
+            [0x0a, 0x0d, 0x0d, 0x0a, rest @ ..] => match rest.get(4..8) {
+                Some([0x1a, 0x2b, 0x3c, 0x4d]) => Endianness::Big,
+                Some(_) => Endianness::Little,
+                None => return Step::Short,
+            },
+            _ => self.parser.section().endianness,
+        };
         match (Body { bytes: unread, endianness }).u32(4) {
             Some(length) if length as usize > RECORD_BYTES_MAX => {
                 Step::Damaged("a block claims to be longer than 16 MiB".into())
