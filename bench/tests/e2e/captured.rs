@@ -68,13 +68,18 @@ fn both(stats: &Value, name: &str) -> InOut {
 fn run_with_a_pause(server: &Server, keys: &Keys) -> Value {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("run.json");
-    let args = ["--users", "40", "--qps", "400", "--duration", "2s", "--json", file.to_str().unwrap()];
-    let loader = Loader::running(server, keys, &args);
+    let [target, key, json] =
+        [server.addr().to_string(), keys.path().display().to_string(), file.display().to_string()];
+    let run = std::thread::spawn(move || {
+        let load = ["--users", "40", "--qps", "400", "--duration", "2s", "--quiet"];
+        let files = ["run", "--target", &target, "--key", &key, "--json", &json];
+        run_to_end(&[&files[..], &load].concat())
+    });
     server.stats_when("shakes", |stats| stats["shake"]["miss"].as_u64() > Some(50));
     server.signal(Signal::SIGSTOP);
     std::thread::sleep(Duration::from_millis(300));
     server.signal(Signal::SIGCONT);
-    let (code, stderr) = loader.ended();
+    let (code, _, stderr) = run.join().unwrap();
     assert_eq!(code, 0, "{stderr}");
     serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
 }
