@@ -3,7 +3,7 @@
 use super::users::User;
 use redpkt::cli::Failure;
 use redpkt::net::client::Peers;
-use redpkt_proto::body::{Challenge, CookieBytes, Hello, Join, Refusal, Welcome};
+use redpkt_proto::body::{Challenge, CookieBytes, Hello, Join, Refusal, RefusalCode, Welcome};
 use redpkt_proto::frame::frames_mut;
 use redpkt_proto::keyring::KeyRing;
 use redpkt_proto::ticket::Ticket;
@@ -64,7 +64,11 @@ fn join_batch(sockets: &mut Peers, first: usize, batch: &mut [Handshake]) -> Res
                 let index = (frame.header.user.get() as usize).wrapping_sub(1 + first);
                 let Some(handshake) = batch.get_mut(index) else { return };
                 if frame.header.op == Op::Error as u8 {
-                    refused = Some(frame.body::<Refusal>().code);
+                    let code = frame.body::<Refusal>().code;
+                    // On a machine that others use too a server may be late for a moment: it is asked again.
+                    if !matches!(RefusalCode::from_wire(code), Some(RefusalCode::Busy | RefusalCode::Load)) {
+                        refused = Some(code);
+                    }
                 } else if handshake.take(frame) {
                     next.push(index);
                 }
