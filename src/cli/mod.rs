@@ -22,12 +22,14 @@ mod report;
 mod secret_file;
 mod serve;
 mod serve_options;
+mod signals;
 mod watch;
 
 pub use failure::Failure;
 pub use http_settings::http_settings;
 pub use keys::read_key_file;
 pub use parse::{At, Cores, parse_at, parse_bytes, parse_cores, parse_fen_range};
+pub use signals::caught_signals;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use std::ffi::OsString;

@@ -2,9 +2,8 @@
 
 use super::{DirectionCounters, Relay, RelayCounters, RelayOptions};
 use clap::Args;
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
-use redpkt::cli::Failure;
+use nix::sys::signal::Signal;
+use redpkt::cli::{Failure, caught_signals};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -65,7 +64,7 @@ const TURN: Duration = Duration::from_millis(20);
 pub fn run(args: RelayArgs) -> Result<(), Failure> {
     let RelayArgs { listen, target, impairment, seed, duration } = args;
     // Before the relay's thread is there, so that it does not get them either.
-    let signals = caught_signals()?;
+    let signals = caught_signals(&[Signal::SIGINT, Signal::SIGTERM])?;
     let relay = Relay::start_at(listen, target, impairment.options(seed))?;
     println!("relaying {} to {target}, seed {seed}", relay.addr());
     let start = Instant::now();
@@ -94,16 +93,6 @@ pub fn run(args: RelayArgs) -> Result<(), Failure> {
     println!("to clients: {}", total(&totals.to_client));
     println!("datagrams of clients beyond {}: {}", super::PEERS_MAX, totals.peers_refused);
     Ok(())
-}
-
-fn caught_signals() -> Result<SignalFd, Failure> {
-    let mut signals = SigSet::empty();
-    signals.add(Signal::SIGINT);
-    signals.add(Signal::SIGTERM);
-    signals
-        .thread_block()
-        .and_then(|()| SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC))
-        .map_err(|errno| Failure::machine(format!("catching signals: {errno}")))
 }
 
 fn second(now: &DirectionCounters, before: &DirectionCounters) -> String {

@@ -6,11 +6,11 @@ mod limit;
 use clap::Args;
 use files::Files;
 use limit::{Limit, parse_limit};
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signal::Signal;
+use nix::sys::signalfd::SignalFd;
 use pcap_file::DataLink;
 use redpkt::capture::SNAP_BYTES;
-use redpkt::cli::{Failure, parse_bytes};
+use redpkt::cli::{Failure, caught_signals, parse_bytes};
 use redpkt::net::packet_socket::{Link, PORTS_MAX, PacketSocket, PacketSocketError, Passed};
 use serde::Serialize;
 use std::io::{IsTerminal as _, Write as _};
@@ -94,7 +94,7 @@ pub fn run(args: &RecordArgs) -> Result<(), Failure> {
             args.port.len()
         )));
     }
-    let signals = caught_signals()?;
+    let signals = caught_signals(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP])?;
     let mut socket = PacketSocket::open(&args.iface, &args.port).map_err(refused)?;
     let link = match socket.link() {
         Link::Ethernet => DataLink::ETHERNET,
@@ -163,14 +163,6 @@ fn write(files: &mut Files, passed: &Passed<'_>, snap: usize) -> Result<(), Fail
 
 fn refused(error: PacketSocketError) -> Failure {
     if error.is_usage() { Failure::usage(error) } else { Failure::machine(error) }
-}
-
-fn caught_signals() -> Result<SignalFd, Failure> {
-    let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
-    signals
-        .thread_block()
-        .and_then(|()| SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC))
-        .map_err(|errno| Failure::machine(format!("catching signals: {errno}")))
 }
 
 /// A line a second, on a terminal.

@@ -2,6 +2,7 @@
 
 use super::report::{InOut, Percentiles, Report};
 use hdrhistogram::Histogram;
+use redpkt::page::words::grouped;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -10,19 +11,6 @@ const ROWS_MAX: u64 = 40;
 
 /// The widest bar.
 const BAR: u64 = 30;
-
-/// A number with its thousands apart.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
 
 fn time(us: f64) -> String {
     match us {
@@ -263,19 +251,6 @@ fn seconds(report: &Report, text: &mut String) {
             grouped(row.requests / step),
             grouped(row.answers / step),
             grouped(row.wins / step)
-        );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thousands_stand_apart() {
-        assert_eq!(
-            [0, 999, 1_000, 1_234_567].map(grouped),
-            ["0", "999", "1,000", "1,234,567"].map(str::to_owned)
         );
     }
 }
