@@ -101,7 +101,8 @@ END
     sleep 0.1
     printf '\003'
     sleep 1
-  } | script -qec "'$TUNE' with latency --iface v0 -- bash '$CARD_DIR/counts'" /dev/null >/dev/null || code=$?
+    # `exec`, since the shell between would have the interrupt too, and some shells end with it.
+  } | script -qec "exec '$TUNE' with latency --iface v0 -- bash '$CARD_DIR/counts'" /dev/null >/dev/null || code=$?
   ((code == 41)) || die "exit code $code"
   unchanged --iface v0
 }
