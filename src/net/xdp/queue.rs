@@ -42,8 +42,9 @@ const XDP_MAX_TX_SKB_BUDGET: i32 = 9;
 /// Frames that one system call sends where that option is known; without it the kernel's 32.
 const SEND_BUDGET: i32 = 256;
 
-/// How long a queue that is taken is asked for, and how often.
-const TAKEN_MAX: Duration = Duration::from_secs(1);
+/// How long a queue that is taken is asked for, and how often: the kernel lets go of a killed program's queue later than
+/// it tells of its end, on a busy machine by over a second.
+const TAKEN_MAX: Duration = Duration::from_secs(3);
 const TAKEN_AGAIN: Duration = Duration::from_millis(20);
 
 /// System calls that one [`QueueSocket::send`] makes while the kernel says that there is more to do.
