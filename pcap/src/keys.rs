@@ -1,5 +1,7 @@
 //! What opens frames: server keys, from which each handshake's session key follows, and logged session keys.
 
+use crate::grow;
+use crate::mix::Mix;
 use redpkt_proto::body::TicketFields;
 use redpkt_proto::keylog::LoggedKey;
 use redpkt_proto::keyring::KeyRing;
@@ -15,7 +17,58 @@ const TRIED_MAX: usize = 8;
 /// Session keys of a log, by user and session number.
 #[derive(Debug, Default)]
 pub struct KeyLog {
+    /// In the order of their users' buckets, then of users, then of session numbers.
     keys: Vec<LoggedKey>,
+    buckets: Buckets,
+}
+
+/// A user's bucket is told by the upper bits of his hash, and holds [`KEYS_PER_BUCKET`] keys or so: a search through all
+/// keys would read ten cache lines where this reads two.
+#[derive(Debug)]
+struct Buckets {
+    mix: Mix,
+    bits: u32,
+    /// Where the keys of each bucket begin, and last where those of the last end.
+    starts: Vec<u32>,
+}
+
+/// Keys of a bucket, in the mean: one cache line.
+const KEYS_PER_BUCKET: usize = 2;
+
+impl Default for Buckets {
+    fn default() -> Buckets {
+        Buckets { mix: Mix::new(), bits: 0, starts: vec![0, 0] }
+    }
+}
+
+impl Buckets {
+    #[inline]
+    fn of(&self, user: u64) -> usize {
+        // Shifted in two steps, since there may be no bits at all.
+        (self.mix.hash(user, 0) >> 1 >> (63 - self.bits)) as usize
+    }
+
+    /// Brings keys into their order, without those that are there twice.
+    fn sort(&mut self, keys: &mut Vec<LoggedKey>) {
+        self.bits = (keys.len() / KEYS_PER_BUCKET).next_power_of_two().ilog2();
+        keys.sort_unstable_by_key(|key| (self.of(key.user), key.user, key.session_number));
+        keys.dedup();
+        self.starts = vec![keys.len() as u32; (1 << self.bits) + 1];
+        for at in (0..keys.len()).rev() {
+            let bucket = self.of(keys[at].user);
+            self.starts[bucket] = at as u32;
+        }
+        // A bucket with nothing in it begins where the next one does.
+        for bucket in (0..self.starts.len() - 1).rev() {
+            self.starts[bucket] = self.starts[bucket].min(self.starts[bucket + 1]);
+        }
+    }
+
+    #[inline]
+    fn range(&self, user: u64) -> Range<usize> {
+        let bucket = self.of(user);
+        self.starts[bucket] as usize..self.starts[bucket + 1] as usize
+    }
 }
 
 /// What the reading of a key log found.
@@ -62,15 +115,17 @@ impl KeyLog {
             }
             match text.parse() {
                 Ok(_) if read.log.keys.len() == keys_max => return Err(KeyLogError::TooMany(keys_max)),
-                Ok(key) => read.log.keys.push(key),
+                Ok(key) => {
+                    grow::by_a_quarter(&mut read.log.keys, keys_max);
+                    read.log.keys.push(key);
+                }
                 Err(_) => count_bad(&mut read.bad_lines, number),
             }
         }
         if read.log.keys.is_empty() {
             return Err(KeyLogError::Empty);
         }
-        read.log.keys.sort_unstable_by_key(|key| (key.user, key.session_number));
-        read.log.keys.dedup();
+        read.log.buckets.sort(&mut read.log.keys);
         Ok(read)
     }
 
@@ -86,25 +141,26 @@ impl KeyLog {
 
     /// Bytes of memory held.
     pub fn memory_bytes(&self) -> usize {
-        self.keys.capacity() * size_of::<LoggedKey>()
+        self.keys.capacity() * size_of::<LoggedKey>() + self.buckets.starts.capacity() * size_of::<u32>()
     }
 
-    /// How many keys fit into so much memory, the doubling of the table included.
+    /// How many keys fit into so much memory, the table's growing by a quarter and the buckets included.
     pub fn keys_max(memory_bytes: usize) -> usize {
-        memory_bytes / size_of::<LoggedKey>() / 2
+        let key_bytes = size_of::<LoggedKey>() + size_of::<LoggedKey>() / 4 + size_of::<u32>();
+        (memory_bytes / key_bytes).min(u32::MAX as usize)
     }
 
-    /// Where a user's sessions are.
-    pub fn sessions(&self, user: u64) -> Range<usize> {
-        let start = self.keys.partition_point(|key| key.user < user);
-        start..start + self.keys[start..].partition_point(|key| key.user == user)
+    /// A user's sessions, by their numbers.
+    fn sessions(&self, user: u64) -> &[LoggedKey] {
+        let bucket = &self.keys[self.buckets.range(user)];
+        let from_user_on = &bucket[bucket.partition_point(|key| key.user < user)..];
+        &from_user_on[..from_user_on.partition_point(|key| key.user == user)]
     }
 
     /// The keys of a user that a frame of this time may be under, the likeliest first: that of the session it says
     /// (`hint`), else the one that had begun last by then, then those around it.
     pub fn candidates(&self, user: u64, hint: u32, time_ns: u64) -> impl Iterator<Item = &LoggedKey> {
-        let sessions = self.sessions(user);
-        let of_user = &self.keys[sessions];
+        let of_user = self.sessions(user);
         let number = if hint != 0 { hint } else { session_number(time_ns) };
         let after = of_user.partition_point(|key| key.session_number <= number);
         let before = of_user[..after].iter().rev();
@@ -157,10 +213,7 @@ impl Keys {
 
     /// Whether any logged session is this user's.
     pub fn has_logged(&self, user: u64) -> bool {
-        self.log.as_ref().is_some_and(|log| {
-            let at = log.keys.partition_point(|key| key.user < user);
-            log.keys.get(at).is_some_and(|key| key.user == user)
-        })
+        self.log.as_ref().is_some_and(|log| !log.sessions(user).is_empty())
     }
 
     /// Bytes of memory held.
@@ -186,7 +239,7 @@ mod tests {
                 LoggedKey { user: *user, session_number: *number, key }.to_line()
             })
             .collect();
-        KeyLog::read(lines.join("\n").as_bytes(), 1_000).unwrap().log
+        KeyLog::read(lines.join("\n").as_bytes(), 100_000).unwrap().log
     }
 
     /// Expect: the session that had begun last comes first, then its neighbours, never another user's.
@@ -198,6 +251,27 @@ mod tests {
         assert_eq!(of(25), [20, 30, 10]);
         assert_eq!(of(5), [10, 20, 30]);
         assert_eq!(log.candidates(7, 0, 0).count(), 0);
+    }
+
+    /// Expect: logs of every small size and a large one find each user's sessions, all of them and in order, and none of
+    /// a user who has none.
+    #[test]
+    fn every_session_is_found() {
+        for users in (0..20).chain([10_000]) {
+            let sessions: Vec<(u64, u32)> = (1..=users)
+                .flat_map(|user| (0..user % 4).map(move |number| (user, number as u32 + 1)))
+                .collect();
+            if sessions.is_empty() {
+                continue;
+            }
+            let log = log(&sessions);
+            assert_eq!(log.len(), sessions.len());
+            for user in 0..users + 3 {
+                let found: Vec<u32> = log.sessions(user).iter().map(|key| key.session_number).collect();
+                let expected = if user <= users { (1..=(user % 4) as u32).collect() } else { Vec::new() };
+                assert_eq!(found, expected, "user {user} of {users}");
+            }
+        }
     }
 
     #[test]

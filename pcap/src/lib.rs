@@ -7,6 +7,7 @@
 //! | `reason` | why something is not redpkt |
 //! | `doubled` | datagrams that were captured going out and coming in |
 //! | `keys` | server keys and key logs |
+//! | `mix`, `grow` | what tables have in common: hash and growth |
 //! | `follow` | sessions, seqs, requests: what each frame is |
 //! | `fields` | the names and values of a frame's fields, the only place where they are |
 //! | `reading` | a file through all of these |
@@ -22,6 +23,7 @@ pub mod datagram;
 pub mod doubled;
 pub mod fields;
 pub mod follow;
+mod grow;
 pub mod keys;
 pub mod link;
 mod mix;

@@ -104,8 +104,10 @@ pub fn open_sessions(field: &mut Field, plan: &Plan, progress: &mut Progress) ->
         if sessions > grown.0 {
             grown = (sessions, Instant::now());
         }
-        let are_running = moment.clients.iter().all(|client| client.phase == "running");
-        if are_running || grown.1.elapsed() > STALLED_MAX {
+        // The server was asked before the clients, and may have had one less then than they have now.
+        let are_open =
+            sessions >= plan.users && moment.clients.iter().all(|client| client.phase == "running");
+        if are_open || grown.1.elapsed() > STALLED_MAX {
             let host = |(at, client): (usize, &ClientTotals)| HostSessions {
                 host: at as u32 + 1,
                 address: field.hosts[at].address.to_string(),

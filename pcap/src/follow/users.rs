@@ -4,6 +4,7 @@
 //! places are taken, the CLOCK algorithm (Corbató, 1968) frees that of a user who has not been seen for a round.
 
 use super::window::{Requests, SeqWindow};
+use crate::grow;
 use crate::keys::no_key;
 use crate::mix::Mix;
 use redpkt::net::prefetch_read;
@@ -208,8 +209,8 @@ impl Users {
         let user = User { id, session: Session::none(), was_seen: false };
         if !self.is_full() {
             let at = self.users.len();
-            grow_by_steps(&mut self.users, self.users_max);
-            grow_by_steps(&mut self.rest, self.users_max);
+            grow::by_a_quarter(&mut self.users, self.users_max);
+            grow::by_a_quarter(&mut self.rest, self.users_max);
             self.users.push(user);
             self.rest.push(Rest::new());
             if 2 * self.users.len() > self.index.len() {
@@ -298,14 +299,6 @@ impl Users {
         for at in 0..self.users.len() {
             self.put(self.hash(self.users[at].id), at);
         }
-    }
-}
-
-/// Makes room for one more by a quarter, so that what is held is near what is used, and never beyond the bound.
-fn grow_by_steps<T>(vec: &mut Vec<T>, len_max: usize) {
-    if vec.len() == vec.capacity() {
-        let more = (vec.len() / 4).max(1_024).min(len_max - vec.len());
-        vec.reserve_exact(more);
     }
 }
 
