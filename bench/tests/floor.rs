@@ -67,3 +67,28 @@ fn telemetry_is_compared_with_none() {
         cpu["median"].as_f64() > Some(0.0) && cpu["quartiles"][1].as_f64() >= cpu["quartiles"][0].as_f64()
     );
 }
+
+/// Expect: with `--capture` the server stands beside itself twice; a capture of all users holds every datagram that was
+/// asked and answered, or says what it lost, and one of few users holds few.
+#[test]
+fn captures_are_compared_with_none() {
+    let output = Command::new(env!("CARGO_BIN_EXE_redpkt-bench"))
+        .args(["floor", "--capture", "--pairs=2", "--seconds=0.1", "--users=3000", "--rate=0", "--json=-"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report["ratios"]["capture_1_in_1000"]["cpu"]["median"].as_f64() > Some(0.0), "{report}");
+    let captured = |at: usize| {
+        let of = &report["captured"][at];
+        (
+            of["name"].as_str().unwrap(),
+            of["datagrams"].as_u64().unwrap(),
+            of["datagrams_lost"].as_u64().unwrap(),
+        )
+    };
+    let ((few_name, few, _), (all_name, all, all_lost)) = (captured(0), captured(1));
+    assert_eq!((few_name, all_name), ("capture_1_in_1000", "capture_all"));
+    // Every user says HELLO and JOIN, and is answered.
+    assert!(all + all_lost >= 4 * 3_000 && 20 * few < all + all_lost, "{report}");
+}

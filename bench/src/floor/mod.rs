@@ -31,7 +31,8 @@ pub use progress::Progress;
 pub use spread::Spread;
 pub use users::{Answerer, Unexpected, User};
 pub use variant::{
-    ClientIo, ECHO_MMSG, Kind, REDPKT_MMSG, ServerIo, Setup, TELEMETRY, Variant, mode_name, pin,
+    CAPTURE, Captured, ClientIo, ECHO_MMSG, Kind, REDPKT_MMSG, ServerIo, Setup, TELEMETRY, Variant,
+    mode_name, pin,
 };
 
 use crate::json_or_text;
@@ -56,7 +57,8 @@ pub const WARM_UP: Duration = Duration::from_millis(100);
   redpkt-bench floor
   redpkt-bench floor --quick --json -
   redpkt-bench floor --outstanding 64 --rate 0      # at saturation only
-  redpkt-bench floor --telemetry                    # what measuring, a watch and Prometheus cost")]
+  redpkt-bench floor --telemetry                    # what measuring, a watch and Prometheus cost
+  redpkt-bench floor --capture                      # what serve --pcap costs")]
 pub struct FloorArgs {
     /// How often each is measured, in turn
     #[arg(long, value_name = "N", default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=10_000))]
@@ -88,6 +90,10 @@ pub struct FloorArgs {
     /// 5 s, beside the server with none
     #[arg(long)]
     telemetry: bool,
+    /// Instead of the echo: the server that writes all its datagrams, or those of one user in 1,000, into a capture,
+    /// beside the server that writes none. All of them are some GB in the temporary directory
+    #[arg(long, conflicts_with = "telemetry")]
+    capture: bool,
     /// 5 pairs of 0.2 s: a smoke test, not a measurement
     #[arg(long)]
     quick: bool,
@@ -119,6 +125,8 @@ struct Report {
     #[serde(flatten)]
     saturation: Option<Comparison>,
     fixed_rate: Option<Comparison>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    captured: Vec<Captured>,
     settings: Settings,
     host: Host,
 }
@@ -127,7 +135,11 @@ struct Report {
 pub fn run(args: &FloorArgs) -> Result<(), Failure> {
     let (settings, pairs) = args.settings()?;
     let host = Host::read();
-    let kinds = if args.telemetry { TELEMETRY } else { [ECHO_MMSG, REDPKT_MMSG] };
+    let kinds = match (args.telemetry, args.capture) {
+        (true, _) => &TELEMETRY[..],
+        (_, true) => &CAPTURE[..],
+        _ => &[ECHO_MMSG, REDPKT_MMSG],
+    };
     let mut rng = Rng::seed_from_u64(1);
     let client = ClientIo::Sockets { ports: settings.source_ports };
     let setup = Setup { users: settings.users, client, cores: settings.cores, lab: None };
@@ -154,7 +166,9 @@ pub fn run(args: &FloorArgs) -> Result<(), Failure> {
         0 => None,
         rate => Some(compare("fixed rate", Load::PerSecond(rate.into()))?),
     };
-    let report = Report { saturation, fixed_rate, settings, host };
+    let captured: Result<Vec<Option<Captured>>, Failure> = variants.iter().map(Variant::captured).collect();
+    let captured = captured?.into_iter().flatten().collect();
+    let report = Report { saturation, fixed_rate, captured, settings, host };
     reader.map_or(Ok(()), Reader::end)?;
     variants.into_iter().try_for_each(Variant::end)?;
     report.print(args.json.as_deref())
@@ -202,6 +216,9 @@ impl Report {
         }
         if let Some(fixed_rate) = &self.fixed_rate {
             text += &report::tables(&format!("Fixed rate, {rate} requests/s"), fixed_rate);
+        }
+        for Captured { name, datagrams, datagrams_lost } in &self.captured {
+            text += &format!("{name}: {datagrams} datagrams written, {datagrams_lost} lost\n");
         }
         let Host { commit, kernel, cpu, load_average, debug_build, .. } = &self.host;
         text += &format!(

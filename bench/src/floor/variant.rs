@@ -5,15 +5,19 @@ use super::join::join;
 use super::machine::{self, CorePair};
 use super::measure::Sample;
 use super::users::{Answerer, User};
-use crate::child::{ChildCommand, ChildOptions, ServerChild};
+use crate::child::{ChildCommand, ChildOptions, ServerChild, guard};
 use crate::lab::{Lab, PEERS, Side};
 use redpkt::cli::Failure;
 use redpkt::net::affinity;
 use redpkt::net::client::{ClientSockets, Peers};
 use redpkt::net::xdp::{PeersOptions, XdpMode, XdpOptions, XdpPeers};
 use redpkt_proto::Rng;
+use serde::Serialize;
+use std::ffi::OsString;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tempfile::TempDir;
 
 /// A kind of server, by the name that results carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +32,8 @@ pub struct Kind {
     pub workers: u32,
     /// More options of its own.
     pub options: &'static [&'static str],
+    /// Whose datagrams it writes into a capture, as `--pcap-sample` has it; `None` for nobody's.
+    pub capture: Option<&'static str>,
 }
 
 /// How a server's datagrams move.
@@ -52,8 +58,14 @@ pub enum ClientIo {
 }
 
 /// The bare echo by recvmmsg and sendmmsg: what the others are compared with.
-pub const ECHO_MMSG: Kind =
-    Kind { name: "echo_mmsg", answerer: Answerer::Echo, io: ServerIo::Mmsg, workers: 1, options: &[] };
+pub const ECHO_MMSG: Kind = Kind {
+    name: "echo_mmsg",
+    answerer: Answerer::Echo,
+    io: ServerIo::Mmsg,
+    workers: 1,
+    options: &[],
+    capture: None,
+};
 
 /// The server by recvmmsg and sendmmsg.
 pub const REDPKT_MMSG: Kind = Kind { name: "redpkt_mmsg", answerer: Answerer::Server, ..ECHO_MMSG };
@@ -62,6 +74,13 @@ pub const REDPKT_MMSG: Kind = Kind { name: "redpkt_mmsg", answerer: Answerer::Se
 pub const TELEMETRY: [Kind; 2] = [
     Kind { name: "telemetry_off", options: &["--telemetry=off"], ..REDPKT_MMSG },
     Kind { name: "telemetry_on", options: &["--telemetry=on"], ..REDPKT_MMSG },
+];
+
+/// The server without a capture, with one of a few users, and with one of all.
+pub const CAPTURE: [Kind; 3] = [
+    Kind { name: "capture_off", ..REDPKT_MMSG },
+    Kind { name: "capture_1_in_1000", capture: Some("1/1000"), ..REDPKT_MMSG },
+    Kind { name: "capture_all", capture: Some("1/1"), ..REDPKT_MMSG },
 ];
 
 /// What all kinds of one comparison have in common.
@@ -79,8 +98,8 @@ pub struct Setup {
 }
 
 impl Setup {
-    fn start_child(&self, kind: Kind) -> Result<ServerChild, Failure> {
-        let options = self.child_options(kind)?;
+    fn start_child(&self, kind: Kind, captures: &Path) -> Result<ServerChild, Failure> {
+        let options = self.child_options(kind, captures)?;
         let Some(lab) = &self.lab else { return ServerChild::start(options) };
         // Children inherit the cores that the thread may use.
         pin("--server-core", self.cores.server)?;
@@ -89,7 +108,7 @@ impl Setup {
         Ok(child)
     }
 
-    fn child_options(&self, kind: Kind) -> Result<ChildOptions, Failure> {
+    fn child_options(&self, kind: Kind, captures: &Path) -> Result<ChildOptions, Failure> {
         let (core, sessions) = (self.cores.server.to_string(), self.users.to_string());
         let workers = kind.workers.to_string();
         let mut arguments = match kind.answerer {
@@ -105,6 +124,11 @@ impl Setup {
             arguments.extend(["--iface", Side::Server.interface(), "--xdp-mode", mode_name(mode)]);
         }
         arguments.extend(kind.options);
+        let mut arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+        if let Some(sample) = kind.capture {
+            arguments.extend(["--pcap".into(), captures.join(kind.name).into()]);
+            arguments.extend(["--pcap-sample".into(), sample.into()]);
+        }
         let command = match kind.answerer {
             Answerer::Echo => ChildCommand::Echo,
             Answerer::Server => ChildCommand::Serve,
@@ -158,23 +182,38 @@ pub fn mode_name(mode: XdpMode) -> &'static str {
     }
 }
 
+/// What became of a variant's capture.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Captured {
+    /// The variant.
+    pub name: &'static str,
+    /// Datagrams written.
+    pub datagrams: u64,
+    /// Datagrams not written: the disk did not keep up, or was full.
+    pub datagrams_lost: u64,
+}
+
 /// A server that runs, and the client that asks it.
 pub struct Variant {
     kind: Kind,
     child: ServerChild,
     client: Client,
+    /// Holds its capture, and goes with it.
+    _captures: TempDir,
 }
 
 impl Variant {
     /// Starts the server and opens the sessions.
     pub fn start(kind: Kind, setup: &Setup, rng: &mut Rng) -> Result<Variant, Failure> {
-        let child = setup.start_child(kind)?;
+        let captures = guard::directory()
+            .map_err(|error| Failure::machine(format!("making a temporary directory: {error}")))?;
+        let child = setup.start_child(kind, captures.path())?;
         let mut sockets = setup.peers(&child)?;
         let users = match kind.answerer {
             Answerer::Echo => User::strangers(setup.users, rng),
             Answerer::Server => join(&mut sockets, child.keys(), setup.users, rng)?,
         };
-        Ok(Variant { kind, child, client: Client::new(sockets, users, kind.answerer)? })
+        Ok(Variant { kind, child, client: Client::new(sockets, users, kind.answerer)?, _captures: captures })
     }
 
     /// Which kind it is.
@@ -214,6 +253,21 @@ impl Variant {
             )));
         }
         Ok(())
+    }
+
+    /// Datagrams that it wrote into its capture until now, and those that it had to leave out; `None` without one.
+    pub fn captured(&self) -> Result<Option<Captured>, Failure> {
+        if self.kind.capture.is_none() {
+            return Ok(None);
+        }
+        let stats = self.child.stats()?;
+        let count = |field: &str| stats["capture"][field].as_u64().unwrap_or_default();
+        let captured = Captured {
+            name: self.kind.name,
+            datagrams: count("datagrams"),
+            datagrams_lost: count("datagrams_lost"),
+        };
+        Ok(Some(captured))
     }
 
     /// Ends the server; an error if it does not end well.
