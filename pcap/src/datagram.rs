@@ -55,18 +55,40 @@ pub struct Datagram {
     pub range: Range<usize>,
 }
 
+/// What headers say of a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Headers {
+    /// Who sent it.
+    pub from: Address,
+    /// Whom to.
+    pub to: Address,
+    /// Whether it went to a server, by its ports.
+    pub is_to_server: bool,
+    /// Bytes of its payload.
+    pub payload_bytes: u64,
+}
+
+impl Datagram {
+    /// What its headers say.
+    #[inline]
+    pub fn headers(&self) -> Headers {
+        let payload_bytes = self.range.len() as u64;
+        Headers { from: self.from, to: self.to, is_to_server: self.is_to_server, payload_bytes }
+    }
+}
+
 /// A record that is no whole datagram of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Other {
     /// Why.
     pub reason: Reason,
-    /// Who sent it and whom to, as far as known.
-    pub addresses: Option<(Address, Address)>,
+    /// Its headers, where they are there down to UDP's.
+    pub headers: Option<Headers>,
 }
 
 impl From<Reason> for Other {
     fn from(reason: Reason) -> Other {
-        Other { reason, addresses: None }
+        Other { reason, headers: None }
     }
 }
 
@@ -105,10 +127,13 @@ pub fn datagram(record: &Record, bytes: &[u8], ports: &[u16]) -> Result<Datagram
     let from = Address { ip: ip.from, port: udp.source_port() };
     let to = Address { ip: ip.to, port: udp.destination_port() };
     let (from_server, to_server) = (ports.contains(&from.port), ports.contains(&to.port));
+    let other = |reason| {
+        let payload_bytes = usize::from(udp.length()).saturating_sub(UDP_HEADER_BYTES) as u64;
+        Other { reason, headers: Some(Headers { from, to, is_to_server: to_server, payload_bytes }) }
+    };
     if !from_server && !to_server {
-        return Err(Reason::OtherPort.into());
+        return Err(other(Reason::OtherPort));
     }
-    let other = |reason| Other { reason, addresses: Some((from, to)) };
     if ip.fragment.is_some() {
         return Err(other(Reason::Fragment));
     }

@@ -2,12 +2,14 @@
 
 use crate::args;
 use crate::container::{Capture, End, OpenError, Record};
-use crate::datagram;
+use crate::datagram::{self, Headers, Other};
 use crate::doubled::Doubled;
 use crate::follow::{Batch, Follower, Item, Sink};
 use crate::link;
 use crate::progress::Progress;
+use crate::reason::Reason;
 use redpkt::cli::Failure;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -40,6 +42,10 @@ pub struct ReadSoFar {
     /// Bytes that buffers held at the most.
     pub buffer_bytes: usize,
     last_ns: u64,
+    /// Whether any datagram was from or to one of the ports.
+    is_any_of_ports: bool,
+    /// How often each port is one of a datagram of other ports.
+    other_ports: Vec<u64>,
 }
 
 impl ReadSoFar {
@@ -120,7 +126,31 @@ impl ReadSoFar {
         self.notices.push(notice);
     }
 
-    /// Adds what the files as a whole give reason to say.
+    /// Says which port was probably meant, where nothing is of those that were asked for.
+    pub fn notice_ports(&mut self, ports: &[u16]) {
+        let counts = (0..).zip(&self.other_ports).filter(|(port, count)| *port > 0 && **count > 0);
+        // Of a single client the port counts as often; clients' are the higher ones.
+        let most = counts.max_by_key(|(port, count)| (**count, Reverse(*port)));
+        if let (false, Some((port, _))) = (self.is_any_of_ports, most) {
+            let ports: Vec<String> = ports.iter().map(|port| format!("--port {port}")).collect();
+            self.notices.push(format!(
+                "{}: no datagram is from or to there, most are of port {port}; name the server's: --port {port}",
+                ports.join(" ")
+            ));
+        }
+    }
+
+    fn other(&mut self, other: &Other) {
+        match other {
+            Other { reason: Reason::OtherPort, headers: Some(Headers { from, to, .. }) } => {
+                self.other_ports.resize(1 << 16, 0);
+                [from.port, to.port].iter().for_each(|port| self.other_ports[usize::from(*port)] += 1);
+            }
+            Other { headers, .. } => self.is_any_of_ports |= headers.is_some(),
+        }
+    }
+
+    /// Says what was not looked at for its link type.
     pub fn notice_link_types(&mut self) {
         let unread: Vec<String> = self
             .link_types
@@ -161,10 +191,14 @@ fn understand(
                     so_far.doubled += 1;
                     continue;
                 }
+                so_far.is_any_of_ports = true;
                 so_far.checksum_partial_or_wrong += u64::from(!datagram.is_checksum_right);
                 items.push(Ok(datagram));
             }
-            Err(other) => items.push(Err((record.time_ns, other))),
+            Err(other) => {
+                so_far.other(&other);
+                items.push(Err((record.time_ns, other)));
+            }
         }
     }
     so_far.link_type(run.0, run.1);

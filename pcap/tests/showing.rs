@@ -171,3 +171,51 @@ fn several_files_are_one_capture() {
 fn file(sent: &[support::Sent]) -> Vec<u8> {
     support::wire::pcap(sent, support::wire::Link::Sll, support::wire::Form::UsBig)
 }
+
+/// Expect: datagrams of which only the headers were kept are counted as datagrams of their senders, who are told once
+/// for each that is not, or not wholly, redpkt's; what the server sends is not counted among them.
+#[test]
+fn parts_of_datagrams_count_as_datagrams() {
+    use support::wire::{self, Form, Link};
+    let scene = scene();
+    let mut bytes = wire::pcap_header(101, Form::NsLittle);
+    let (asked, answered) = (scene.sent[8].clone(), scene.sent[9].clone());
+    for sent in [&asked, &answered] {
+        let whole = wire::record(sent, Link::Raw, 0);
+        wire::pcap_record(&mut bytes, Form::NsLittle, sent.time_ns, &whole, whole.len());
+        wire::pcap_record(&mut bytes, Form::NsLittle, sent.time_ns, &whole[..28], whole.len());
+    }
+    let mut bad = asked.clone();
+    bad.payload = [asked.payload.as_slice(), &asked.payload].concat();
+    for frame in bad.payload.chunks_mut(64) {
+        frame[13] = 0x7f;
+    }
+    let bad = wire::record(&bad, Link::Raw, 0);
+    wire::pcap_record(&mut bytes, Form::NsLittle, asked.time_ns, &bad, bad.len());
+    let file = scene.file("parts.pcap", &bytes);
+    let found = support::stats(&file, &[]);
+    assert_eq!(found["not_redpkt"], json!({"snapped": 2, "op": 2}));
+    assert_eq!(
+        (&found["datagrams"], &found["frames"]),
+        (&json!({"in": 3, "out": 2}), &json!({"in": 3, "out": 1}))
+    );
+    let talker =
+        json!({"address": "198.51.0.42", "datagrams": 3, "bytes": 256, "not_redpkt_share": 2.0 / 3.0});
+    assert_eq!(found["top_talkers"], json!([talker]));
+}
+
+/// Expect: where nothing is of the server's port, the port that was probably meant is named; not where something is.
+#[test]
+fn a_wrong_port_is_told_with_the_right_one() {
+    let scene = scene();
+    for command in ["show", "stats"] {
+        let said = |port: &str| {
+            let output = run(&[command, text(&scene.capture()), "--port", port]);
+            String::from_utf8(output.stderr).unwrap()
+        };
+        let wrong = said("7101");
+        assert!(wrong.contains("--port 7101: no datagram is from or to there"), "{wrong}");
+        assert!(wrong.contains("name the server's: --port 7100"), "{wrong}");
+        assert!(!said("7100").contains("--port"), "{}", said("7100"));
+    }
+}

@@ -154,8 +154,11 @@ impl Follower {
                 Ok(datagram) => self.datagram(batch, at, datagram, sink),
                 Err((time_ns, other)) => {
                     self.flush(batch, sink);
-                    let (addresses, reason) = (other.addresses, other.reason);
-                    sink.not_redpkt(&NotRedpkt { time_ns: *time_ns, addresses, reason });
+                    let Other { reason, headers } = *other;
+                    if let (Some(headers), true) = (&headers, reason != Reason::OtherPort) {
+                        sink.datagram(*time_ns, headers, 0);
+                    }
+                    sink.not_redpkt(&NotRedpkt { time_ns: *time_ns, headers, reason });
                 }
             }
         }
@@ -165,7 +168,7 @@ impl Follower {
     #[inline]
     fn datagram(&mut self, batch: Batch<'_>, at: usize, datagram: &Datagram, sink: &mut impl Sink) {
         let frames = batch.frames(datagram);
-        sink.datagram(datagram, frames.map_or(0, <[Frame]>::len));
+        sink.datagram(datagram.time_ns, &datagram.headers(), frames.map_or(0, <[Frame]>::len));
         let frames = match frames.ok_or(length_fault(datagram)).and_then(|frames| check(datagram, frames)) {
             Ok(frames) => frames,
             Err(reason) => return self.not_redpkt(batch, datagram, reason, sink),
@@ -185,8 +188,8 @@ impl Follower {
 
     fn not_redpkt(&mut self, batch: Batch<'_>, datagram: &Datagram, reason: Reason, sink: &mut impl Sink) {
         self.flush(batch, sink);
-        let addresses = Some((datagram.from, datagram.to));
-        sink.not_redpkt(&NotRedpkt { time_ns: datagram.time_ns, addresses, reason });
+        let headers = Some(datagram.headers());
+        sink.not_redpkt(&NotRedpkt { time_ns: datagram.time_ns, headers, reason });
     }
 
     /// Where a user is kept, who is added if he is not. No frame may be on its way through the lanes.

@@ -1,7 +1,7 @@
 //! What is told of each frame, and to whom.
 
 use super::window::Place;
-use crate::datagram::{Address, Datagram};
+use crate::datagram::{Datagram, Headers};
 use crate::reason::Reason;
 use redpkt_proto::body::Status;
 use redpkt_proto::{Direction, Frame, Op};
@@ -106,16 +106,17 @@ impl Seen<'_> {
 pub struct NotRedpkt {
     /// When it was captured, in ns since 1970.
     pub time_ns: u64,
-    /// Who sent it and whom to, as far as known.
-    pub addresses: Option<(Address, Address)>,
+    /// The headers of the datagram it is, or is in, as far as they are there.
+    pub headers: Option<Headers>,
     /// Why.
     pub reason: Reason,
 }
 
 /// Who is told what is seen.
 pub trait Sink {
-    /// A datagram of ours, of so many frames, before they are told. 0 if it is no whole frames.
-    fn datagram(&mut self, datagram: &Datagram, frames: usize);
+    /// A datagram from or to a server's port, of so many frames, before they are told, or that they are not redpkt's.
+    /// 0 if it is no whole frames.
+    fn datagram(&mut self, time_ns: u64, headers: &Headers, frames: usize);
     /// A frame.
     fn frame(&mut self, seen: &Seen<'_>);
     /// Something that is not redpkt.

@@ -1,6 +1,7 @@
 //! A frame as a line of JSON.
 
 use super::line::is_clear;
+use crate::datagram::Headers;
 use crate::fields::{self, Value};
 use crate::follow::{NotRedpkt, Opening, Place, Seen};
 use redpkt_proto::Direction;
@@ -88,7 +89,7 @@ fn body(out: &mut impl Write, seen: &Seen<'_>) -> io::Result<()> {
 /// Something that is not redpkt.
 pub fn not_redpkt(out: &mut impl Write, what: &NotRedpkt) -> io::Result<()> {
     write!(out, "{{\"time_ns\":{}", what.time_ns)?;
-    if let Some((from, to)) = what.addresses {
+    if let Some(Headers { from, to, .. }) = what.headers {
         write!(out, ",\"from\":\"{from}\",\"to\":\"{to}\"")?;
     }
     writeln!(out, ",\"not_redpkt\":\"{}\"}}", what.reason.name())

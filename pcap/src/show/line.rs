@@ -1,5 +1,6 @@
 //! A frame as a line of text.
 
+use crate::datagram::Headers;
 use crate::fields::{self, Value};
 use crate::follow::{NotRedpkt, Opening, Place, Seen};
 use redpkt_proto::{Direction, Op};
@@ -83,8 +84,8 @@ fn annotations(out: &mut impl Write, seen: &Seen<'_>) -> io::Result<()> {
 pub fn not_redpkt(out: &mut impl Write, what: &NotRedpkt, first_ns: u64, absolute: bool) -> io::Result<()> {
     time(out, what.time_ns, first_ns, absolute)?;
     write!(out, "   not redpkt: {}", what.reason.name())?;
-    match what.addresses {
-        Some((from, to)) => writeln!(out, ", {from} to {to}"),
+    match what.headers {
+        Some(Headers { from, to, .. }) => writeln!(out, ", {from} to {to}"),
         None => writeln!(out),
     }
 }

@@ -4,7 +4,7 @@ mod json;
 mod line;
 
 use crate::args::ReadArgs;
-use crate::datagram::Datagram;
+use crate::datagram::Headers;
 use crate::fields;
 use crate::follow::{NotRedpkt, Opening, Place, Seen, Sink};
 use crate::out::Out;
@@ -62,6 +62,7 @@ pub fn run(args: &ShowArgs) -> Result<(), Failure> {
     lines.out.finish()?;
     read?;
     so_far.notice_link_types();
+    so_far.notice_ports(&args.read.port);
     if args.read.key.is_some() {
         so_far.notices.extend(crate::stats::wrong_key_notice(&follower.found()));
     }
@@ -104,7 +105,7 @@ fn is_drop(seen: &Seen<'_>) -> bool {
 }
 
 impl Sink for Lines<'_> {
-    fn datagram(&mut self, _: &Datagram, _: usize) {}
+    fn datagram(&mut self, _: u64, _: &Headers, _: usize) {}
 
     fn frame(&mut self, seen: &Seen<'_>) {
         match seen.opening {

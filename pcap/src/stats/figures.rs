@@ -2,7 +2,7 @@
 
 use super::seconds::{Second, Seconds};
 use super::talkers::Talkers;
-use crate::datagram::Datagram;
+use crate::datagram::Headers;
 use crate::follow::{AnswerSeen, NotRedpkt, Opening, Place, Seen, Sink, Why};
 use crate::reading::Reader;
 use crate::reason::Reason;
@@ -59,6 +59,8 @@ pub struct Figures {
     response: Histogram<u64>,
     pub(super) seconds: Seconds,
     pub(super) talkers: Talkers,
+    /// Whether the present datagram is known to be not all redpkt's.
+    is_flagged: bool,
     first_ns: u64,
 }
 
@@ -96,6 +98,7 @@ impl Figures {
             response: histogram(),
             seconds: Seconds::new(memory_bytes / 2),
             talkers: Talkers::new(memory_bytes / 2),
+            is_flagged: false,
             first_ns: 0,
         }
     }
@@ -240,15 +243,16 @@ fn way(direction: Direction) -> usize {
 
 impl Sink for Figures {
     #[inline]
-    fn datagram(&mut self, datagram: &Datagram, frames: usize) {
-        let way = usize::from(!datagram.is_to_server);
+    fn datagram(&mut self, time_ns: u64, headers: &Headers, frames: usize) {
+        let way = usize::from(!headers.is_to_server);
+        self.is_flagged = false;
         self.datagrams[way] += 1;
         self.frames[way] += frames as u64;
-        let second = self.second(datagram.time_ns);
+        let second = self.second(time_ns);
         second.datagrams[way] += 1;
         second.frames[way] += frames as u64;
-        if datagram.is_to_server {
-            self.talkers.datagram(datagram.from.ip, datagram.range.len() as u64);
+        if headers.is_to_server {
+            self.talkers.datagram(headers.from.ip, headers.payload_bytes);
         }
     }
 
@@ -289,8 +293,10 @@ impl Sink for Figures {
 
     fn not_redpkt(&mut self, what: &NotRedpkt) {
         self.not_redpkt[what.reason as usize] += 1;
-        if let Some((from, _)) = what.addresses {
-            self.talkers.not_redpkt(from.ip);
+        let Some(headers) = what.headers else { return };
+        // Several frames of one datagram may be none.
+        if headers.is_to_server && !std::mem::replace(&mut self.is_flagged, true) {
+            self.talkers.not_redpkt(headers.from.ip);
         }
     }
 }

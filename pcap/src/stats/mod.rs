@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 /// Options of `stats`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  redpkt-pcap stats run.pcap --key redpkt.key\n  redpkt-pcap stats a.pcapng b.pcapng --keylog redpkt.keylog --json | jq .shake\n  tcpdump -w - udp port 7100 | redpkt-pcap stats -\n\nFiles are read one after the other, as parts of one capture. Without --key and --keylog frames stay sealed, and\nseqs are taken at the headers' word."
+    after_help = "Examples:\n  redpkt-pcap stats run.pcap --key redpkt.key\n  redpkt-pcap stats a.pcapng b.pcapng --keylog redpkt.keylog --json | jq .shake\n  tcpdump -w - udp port 7100 | redpkt-pcap stats -\n\nFiles are read one after the other, as parts of one capture. Without --key and --keylog frames stay sealed, and seqs are taken at the headers' word."
 )]
 pub struct StatsArgs {
     /// Captures, pcap or pcapng; - is stdin
@@ -82,6 +82,7 @@ pub fn measure(args: &StatsArgs) -> Result<(Report, Figures), Failure> {
     }
     figures.finish();
     so_far.notice_link_types();
+    so_far.notice_ports(&args.read.port);
     so_far.notices.extend(key_notices(args, &follower, &figures));
     so_far.notices.extend(figures.notices());
     let report = Report::of(&so_far, &follower, &figures, args.top);

@@ -126,7 +126,7 @@ pub struct TalkerRow {
     pub datagrams: u64,
     /// Bytes of UDP payload.
     pub bytes: u64,
-    /// What of it is not redpkt's, as a part of its datagrams.
+    /// The part of its datagrams that are not, or not wholly, redpkt's.
     pub not_redpkt_share: f64,
 }
 

@@ -26,7 +26,7 @@ pub struct Seconds {
     kept: BTreeMap<u64, Second>,
     kept_max: usize,
     /// The second that is being counted, not in the map.
-    now: u64,
+    now: Option<u64>,
     present: Second,
     /// What there is no room for.
     rest: Second,
@@ -39,7 +39,7 @@ impl Seconds {
         Seconds {
             kept: BTreeMap::new(),
             kept_max: memory_bytes / SECOND_BYTES,
-            now: 0,
+            now: None,
             present: Second::default(),
             rest: Second::default(),
             left_out: 0,
@@ -49,14 +49,14 @@ impl Seconds {
     /// A second, counted from the first record.
     #[inline]
     pub fn at(&mut self, second: u64) -> &mut Second {
-        if second != self.now {
+        if self.now != Some(second) {
             self.put_away();
             if !self.kept.contains_key(&second) && self.kept.len() >= self.kept_max {
                 self.left_out += 1;
                 return &mut self.rest;
             }
             self.present = self.kept.remove(&second).unwrap_or_default();
-            self.now = second;
+            self.now = Some(second);
         }
         &mut self.present
     }
@@ -69,8 +69,10 @@ impl Seconds {
     /// All that are kept, in their order.
     pub fn rows(&self) -> BTreeMap<u64, Second> {
         let mut rows = self.kept.clone();
-        if self.present != Second::default() {
-            rows.insert(self.now, self.present);
+        if let Some(now) = self.now
+            && self.present != Second::default()
+        {
+            rows.insert(now, self.present);
         }
         rows
     }
@@ -80,9 +82,12 @@ impl Seconds {
         self.kept.len() * SECOND_BYTES
     }
 
+    /// No second is being counted any more.
     fn put_away(&mut self) {
-        if self.present != Second::default() {
-            self.kept.insert(self.now, std::mem::take(&mut self.present));
+        if let Some(now) = self.now.take()
+            && self.present != Second::default()
+        {
+            self.kept.insert(now, std::mem::take(&mut self.present));
         }
     }
 }
@@ -105,5 +110,12 @@ mod tests {
         assert!(seconds.rows().len() <= 12 && seconds.left_out() > 80, "{}", seconds.rows().len());
         seconds.at(3).requests += 1;
         assert_eq!(seconds.rows()[&3].requests, 4);
+        // Between one that is kept and one that is not.
+        let left_out = seconds.left_out();
+        for _ in 0..10 {
+            seconds.at(3).requests += 1;
+            seconds.at(777).requests += 1;
+        }
+        assert_eq!((seconds.rows()[&3].requests, seconds.left_out()), (14, left_out + 10));
     }
 }

@@ -1,7 +1,8 @@
 //! Who sends most, in bounded memory: the algorithm of Misra and Gries (1982), pruned by the median.
 //!
-//! As long as all senders fit, their figures are exact. When they do not, the lesser half is dropped, and whoever
-//! comes anew may have sent as much before as the greatest of those: that is the error that is told.
+//! As long as all senders fit, their figures are exact. When they do not, the lesser half is dropped. Whoever comes anew
+//! may have been among those each time and have sent as much as the greatest of them: the sum of that is the error that
+//! is told.
 //!
 //! A million senders do not fit a cache. So what is to be counted waits in a short queue while its place is fetched.
 
@@ -16,7 +17,7 @@ pub struct Talker {
     pub datagrams: u64,
     /// Bytes of UDP payload.
     pub bytes: u64,
-    /// Datagrams, or frames of them, that are not redpkt's.
+    /// Datagrams that are not, or not wholly, redpkt's.
     pub not_redpkt: u64,
 }
 
@@ -67,7 +68,7 @@ impl Talkers {
         self.queue(ip, Talker { datagrams: 1, bytes, not_redpkt: 0 });
     }
 
-    /// Something that an address sent is not redpkt's.
+    /// The last datagram of an address is not redpkt's.
     pub fn not_redpkt(&mut self, ip: [u8; 16]) {
         self.queue(ip, Talker { datagrams: 0, bytes: 0, not_redpkt: 1 });
     }
@@ -150,7 +151,7 @@ impl Talkers {
             let mix = self.mix;
             let order = |place: &Place| (Reverse(place.talker.datagrams), hash(mix, &place.ip) >> 32);
             kept.select_nth_unstable_by_key(half, order);
-            self.error_datagrams = self.error_datagrams.max(kept[half].talker.datagrams);
+            self.error_datagrams += kept[half].talker.datagrams;
             kept.truncate(half);
             self.places.fill(Place::default());
             kept
@@ -208,5 +209,28 @@ mod tests {
         let (greatest, talker) = talkers.top(1)[0];
         assert_eq!(greatest, ip(7));
         assert!(talker.datagrams + talkers.error_datagrams() >= 10_000, "{talker:?}");
+    }
+
+    /// Expect: whoever was dropped several times has not sent more than what is told of him and the error.
+    #[test]
+    fn the_error_covers_who_was_dropped_more_than_once() {
+        let mut talkers = Talkers::new(32 << 10);
+        let mut sent = 0;
+        for round in 0..8_u64 {
+            (0..9).for_each(|_| talkers.datagram(ip(7), 64));
+            for other in 0..1_000 {
+                (0..10).for_each(|_| talkers.datagram(ip(1_000 * (round + 1) + other), 64));
+            }
+            sent += 9;
+        }
+        (0..50).for_each(|_| talkers.datagram(ip(7), 64));
+        sent += 50;
+        talkers.settle();
+        let (greatest, talker) = talkers.top(1)[0];
+        assert_eq!(greatest, ip(7));
+        assert!(
+            talker.datagrams < sent && talker.datagrams + talkers.error_datagrams() >= sent,
+            "{talker:?}"
+        );
     }
 }
