@@ -28,11 +28,13 @@ const RATE_MIN: u64 = 100;
 
 /// Options of `knee`.
 #[derive(Args)]
-#[command(
-    after_help = "At the knee, 99.9% of the shots are answered within 100 ms of the time they are due, \
+#[command(after_help = "Examples:
+  redpkt-bench knee
+  redpkt-bench knee --json knee.json
+
+At the knee, 99.9% of the shots are answered within 100 ms of the time they are due, \
 without retransmission, while the generator makes 99% of them in time. If the generator gives way first, \
-that is said, and no number."
-)]
+that is said, and no number.")]
 pub struct KneeArgs {
     /// Users, each with a session
     #[arg(long, value_name = "N", default_value_t = 100_000)]

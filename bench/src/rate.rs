@@ -107,7 +107,9 @@ impl Rates {
 /// Runs the command.
 pub fn run(args: &RateArgs) -> Result<(), Failure> {
     let rates = set_rates(args.qps, &args.http)?;
-    print!("{}", rates.table());
+    if !rates.clients.is_empty() {
+        print!("{}", rates.table());
+    }
     match &rates.away[..] {
         [] => Ok(()),
         away => Err(Failure::machine(format!(

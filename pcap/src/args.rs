@@ -4,6 +4,7 @@ use crate::follow::Follower;
 use crate::keys::{KeyLog, KeyLogError, Keys};
 use clap::Args;
 use redpkt::cli::{Failure, parse_bytes, read_key_file};
+use redpkt_proto::keyring::KeyRing;
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -43,6 +44,15 @@ pub fn parse_memory(text: &str) -> Result<usize, String> {
     }
 }
 
+/// A key file; a new one would open nothing, so none is offered.
+fn read_server_key(path: &Path) -> Result<KeyRing, Failure> {
+    if !path.exists() {
+        let why = "there is no such file; name the key file of the server that was captured, or use --keylog";
+        return Err(Failure::usage(format!("--key {}: {why}", path.display())));
+    }
+    read_key_file(path, "--key")
+}
+
 impl ReadArgs {
     /// Memory for top talkers and seconds.
     pub fn figures_bytes(&self) -> usize {
@@ -51,7 +61,7 @@ impl ReadArgs {
 
     /// Opens the keys, and makes what follows sessions with them. What is worth a notice is added to `notices`.
     pub fn follower(&self, notices: &mut Vec<String>) -> Result<Follower, Failure> {
-        let ring = self.key.as_deref().map(|path| read_key_file(path, "--key")).transpose()?;
+        let ring = self.key.as_deref().map(read_server_key).transpose()?;
         let log = self.keylog.as_deref().map(|path| self.read_key_log(path, notices)).transpose()?;
         let keys = Keys { ring, log };
         let memory = self.memory - self.figures_bytes() - keys.memory_bytes();

@@ -21,7 +21,8 @@ fn of(name: &str) -> Value {
 }
 
 fn number(stats: &Value, pointer: &str) -> u64 {
-    stats.pointer(pointer).and_then(Value::as_u64).unwrap_or(0)
+    let number = stats.pointer(pointer).and_then(Value::as_u64);
+    number.unwrap_or_else(|| panic!("no number at {pointer} of {stats}"))
 }
 
 /// What holds where nothing is lost and nobody attacks.

@@ -297,7 +297,8 @@ mod tests {
             file.flush().unwrap();
         }
         let text = std::fs::read_to_string(&path).unwrap();
-        let users: Vec<_> = keylog::parse(&text).map(|key| key.unwrap().user).collect();
+        let lines = text.lines().filter(|line| !line.starts_with('#'));
+        let users: Vec<u64> = lines.map(|line| line.parse::<LoggedKey>().unwrap().user).collect();
         assert_eq!(users, [1, 2]);
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();

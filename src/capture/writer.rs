@@ -159,7 +159,9 @@ impl Writer {
         loop {
             let is_over = self.taps.iter().all(TapEnd::is_over)
                 && self.key_logs.iter().all(|keys| keys.is_abandoned() && keys.is_empty());
-            // Keys first: so whoever reads along finds a session's key when he finds its frames.
+            // A session's key is logged before its first frame is taken. So whoever reads along finds the key when he
+            // finds the frames.
+            self.take_datagrams();
             let written = self.write_keys() + self.write_datagrams();
             if is_over {
                 return;
@@ -184,8 +186,8 @@ impl Writer {
         count
     }
 
-    /// Writes what all workers took, in the order of time as far as one pass sees it.
-    fn write_datagrams(&mut self) -> usize {
+    /// Takes what workers have, in the order of time as far as one pass sees it.
+    fn take_datagrams(&mut self) {
         self.taken.clear();
         self.bytes.clear();
         for tap in &mut self.taps {
@@ -196,6 +198,10 @@ impl Writer {
             }
         }
         self.taken.sort_by_key(|(taken, _)| taken.wall_ns);
+    }
+
+    /// Writes what was taken.
+    fn write_datagrams(&mut self) -> usize {
         let mut outcome = Ok(());
         if let Some(file) = &mut self.pcap {
             for (taken, start) in &self.taken {

@@ -28,7 +28,7 @@ mod watch;
 pub use failure::Failure;
 pub use http_settings::http_settings;
 pub use keys::read_key_file;
-pub use parse::{At, Cores, parse_at, parse_bytes, parse_cores, parse_fen_range};
+pub use parse::{Cores, parse_bytes, parse_cores};
 pub use signals::caught_signals;
 
 use clap::{CommandFactory as _, Parser, Subcommand};

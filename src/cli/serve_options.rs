@@ -1,13 +1,12 @@
 //! Options of `redpkt serve`, and how they become one checked configuration.
 
 use super::keys::read_key_file;
-use super::parse::{
-    At, Cores, parse_at, parse_backend, parse_batch, parse_cores, parse_fen_range, parse_seconds,
-};
+use super::parse::{Cores, parse_backend, parse_batch, parse_cores, parse_seconds};
 use super::{Failure, http_settings};
 use crate::capture::{CaptureSettings, Sample};
 use crate::control::{
-    FEN_IN_ALL_MAX, HttpSettings, Io, OrderError, Settings, Totals, check_order, read_table,
+    At, FEN_IN_ALL_MAX, HttpSettings, Io, OrderError, Settings, Totals, check_order, parse_at,
+    parse_fen_range, read_table,
 };
 use crate::ledger::sqlite;
 use crate::net::affinity::allowed_cores;
@@ -29,10 +28,10 @@ use std::path::{Path, PathBuf};
   redpkt keygen --out redpkt.key
   redpkt serve --key redpkt.key --mint 200 --mint-total 40000 --mint-fen 1..200
   redpkt serve --key redpkt.key --listen 0.0.0.0:7100 --listen [::]:7100 --workers 4
-  redpkt serve --key redpkt.key --listen 192.0.2.1:7100 --io xdp --iface eth0      # past the kernel's stack
-  redpkt serve --key redpkt.key --pcap night.pcap --pcap-sample 1/1000 --keylog night.keys    # a look at what users get
+  redpkt serve --key redpkt.key --listen 192.0.2.1:7100 --io xdp --iface eth0
+  redpkt serve --key redpkt.key --pcap night.pcap --pcap-sample 1/1000 --keylog night.keys
   redpkt serve --config redpkt.toml        # the same options by their long names, as TOML
-  redpkt serve --key redpkt.key --ledger sqlite:money --mint 50000 --mint-total 5000000 --packets 5000000 --mint-at 00:00:00
+  redpkt serve --key redpkt.key --ledger sqlite:money --mint 5000 --mint-total 500000 --mint-at 00:00:00
   curl http://127.0.0.1:7101/stats.json
 
 Exit codes: 0 done, 2 an option is wrong, 3 the machine refused (port, memory, permission).")]

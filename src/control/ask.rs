@@ -138,10 +138,11 @@ impl Shared {
             OrderState::Paused => "pause",
             OrderState::Stopped => "stop",
         };
-        let at = desk.orders.position(id).ok_or(Refused::NotFound(verb))?;
+        let not_found = Refused::NotFound { what: if what == "mint" { "mint" } else { "send" }, verb };
+        let at = desk.orders.position(id).ok_or(not_found.clone())?;
         let (order, before) = desk.orders.get(at);
         if (order.what == What::Mint) != (what == "mint") {
-            return Err(Refused::NotFound(verb));
+            return Err(not_found);
         }
         if let Some(pending) = desk.is_writing(at, Some(state)) {
             return Ok((at, Some(pending)));

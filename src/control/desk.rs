@@ -22,8 +22,15 @@ pub enum Refused {
     #[error("id {0:?} exists with other content; use another id")]
     Conflict(String),
     /// Nothing has this id.
-    #[error("there is no such order to {0}; GET /orders lists all")]
-    NotFound(&'static str),
+    #[error(
+        "there is no {what} order of this id to {verb}; GET /orders lists those of POST /mint and of POST /send"
+    )]
+    NotFound {
+        /// Which orders were asked for.
+        what: &'static str,
+        /// What to do.
+        verb: &'static str,
+    },
     /// A stopped order does not go on.
     #[error("order {0:?} was stopped, and that is for ever; give a new one")]
     Stopped(String),

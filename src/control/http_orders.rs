@@ -3,13 +3,13 @@
 use super::check_order::check_order;
 use super::desk::Refused;
 use super::http::refuse;
+use super::order_values::{parse_at, parse_fen_range};
 use super::rebuild::RebuildError;
 use super::service::{self, ServiceError};
 use super::shared::{ChangeError, Shared};
-use crate::cli::{parse_at, parse_fen_range};
 use crate::set::Payment;
 use crate::set::book::{ANSWER_FEN_MAX, Order, OrderState, What};
-use crate::worker::Plan;
+use crate::worker::{PUBLISHED_EVERY, Plan};
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -128,7 +128,9 @@ async fn pay(shared: &Shared, payment: Result<Payment, String>) -> Response {
 
 async fn force_level(State(shared): State<Arc<Shared>>, Query(fields): Fields) -> Response {
     match fields.as_slice() {
-        [(name, level)] if name == "level" => service_changed(&shared, |plan| service::force(plan, level)),
+        [(name, level)] if name == "level" => {
+            service_changed(&shared, |plan| service::force(plan, level)).await
+        }
         _ => refuse(StatusCode::BAD_REQUEST, "expected level=NUMBER, level=NAME or level=auto"),
     }
 }
@@ -140,15 +142,22 @@ async fn set_switch(
 ) -> Response {
     match fields.as_slice() {
         [(name, state)] if name == "state" => {
-            service_changed(&shared, |plan| service::set_switch(plan, &switch, state))
+            service_changed(&shared, |plan| service::set_switch(plan, &switch, state)).await
         }
         _ => refuse(StatusCode::BAD_REQUEST, "expected state=on, state=off or state=auto"),
     }
 }
 
-fn service_changed(shared: &Shared, change: impl FnOnce(&mut Plan) -> Result<(), ServiceError>) -> Response {
+async fn service_changed(
+    shared: &Shared,
+    change: impl FnOnce(&mut Plan) -> Result<(), ServiceError>,
+) -> Response {
     match shared.change_service(change) {
-        Ok(()) => Json(shared.service()).into_response(),
+        Ok(()) => {
+            // The answer is what the workers say of themselves, and what they said last was before the change.
+            tokio::time::sleep(2 * PUBLISHED_EVERY).await;
+            Json(shared.service()).into_response()
+        }
         Err(ChangeError::Refused(error @ ServiceError::NoSwitch(_))) => {
             refuse(StatusCode::NOT_FOUND, &error.to_string())
         }
@@ -185,7 +194,7 @@ fn status_of(is_new: bool) -> StatusCode {
 pub fn answer(refused: &Refused) -> Response {
     let status = match refused {
         Refused::Conflict(_) | Refused::Stopped(_) | Refused::TooLittleMoney => StatusCode::CONFLICT,
-        Refused::NotFound(_) => StatusCode::NOT_FOUND,
+        Refused::NotFound { .. } => StatusCode::NOT_FOUND,
         Refused::TooMuch => StatusCode::BAD_REQUEST,
         Refused::Full("orders") => StatusCode::TOO_MANY_REQUESTS,
         Refused::TimedOut => StatusCode::GATEWAY_TIMEOUT,

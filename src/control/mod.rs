@@ -15,6 +15,7 @@ mod http_page;
 mod http_sets;
 mod io;
 mod metrics;
+mod order_values;
 mod orders;
 mod payments;
 mod rates;
@@ -36,6 +37,7 @@ pub use http::{
     HttpSettings, guarded as http_guarded, serve as http_serve, serve_router as http_serve_router,
 };
 pub use io::Io;
+pub use order_values::{At, parse_at, parse_fen_range};
 pub use rates::Rates;
 pub use rebuild::{RebuildError, Rebuilt};
 pub use recover::RecoverError;

@@ -172,11 +172,21 @@ pub fn receive_queues(interface: &str) -> io::Result<u32> {
     Ok(channels.rx + channels.combined)
 }
 
+/// Receive queues that there can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReceiveQueuesMax {
+    /// How many.
+    pub count: u32,
+    /// Whether each comes with a queue to send from (`ethtool -L … combined`), or is counted apart (`rx`).
+    pub are_combined: bool,
+}
+
 /// How many receive queues there can be. The error is `EOPNOTSUPP` where the driver does not say.
-pub fn receive_queues_max(interface: &str) -> io::Result<u32> {
+pub fn receive_queues_max(interface: &str) -> io::Result<ReceiveQueuesMax> {
     let mut channels = Channels { command: GCHANNELS, ..Channels::default() };
     ask(interface, (&raw mut channels).cast())?;
-    Ok(channels.rx_max + channels.combined_max)
+    let Channels { rx_max, combined_max, .. } = channels;
+    Ok(ReceiveQueuesMax { count: rx_max + combined_max, are_combined: combined_max > 0 })
 }
 
 /// The driver's own statistics (`ethtool -S`): names and totals. The error is `EOPNOTSUPP` where it has none.

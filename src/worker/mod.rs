@@ -20,7 +20,7 @@ mod stalls;
 pub use clock::Clock;
 pub use hardware::ThisProcessor;
 pub use latency::WorkerLatencies;
-pub use run::{Command, Idle, Own, Worker, WorkerHandle, WorkerHangs, WorkerOptions, start};
+pub use run::{Command, Idle, Own, PUBLISHED_EVERY, Worker, WorkerHandle, WorkerHangs, WorkerOptions, start};
 pub use service::{LEVELS_MAX, Level, Plan, Standing, Switch, Switches};
 pub use snapshot::{GroupSnapshot, SetSnapshot, WorkerSnapshot};
 pub use stalls::{Cause, LONGEST, STALL_NS, Stall, Stalls};

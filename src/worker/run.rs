@@ -45,7 +45,7 @@ const SLEEP: Duration = Duration::from_millis(10);
 const SLEEP_FOR_BACKEND: Duration = Duration::from_millis(1);
 
 /// How often figures are published at the most.
-const PUBLISH_NS: u64 = 50_000_000;
+pub const PUBLISHED_EVERY: Duration = Duration::from_millis(50);
 
 /// How long a stopping worker goes on answering what keeps coming.
 const DRAIN_NS: u64 = 500_000_000;
@@ -376,7 +376,7 @@ impl<E: Engine, L: Ledger> Worker<E, L> {
             if !idle || self.core.has_waits() {
                 self.measuring.sent(&mut self.core, &self.clock);
             }
-            if now.mono_ns - self.published_ns >= PUBLISH_NS {
+            if now.mono_ns - self.published_ns >= PUBLISHED_EVERY.as_nanos() as u64 {
                 self.publish(now);
                 self.measuring.did(Cause::Publish, &self.clock);
             }

@@ -42,16 +42,17 @@ use std::sync::Arc;
 /// Options of `practice`.
 #[derive(Args)]
 #[command(after_help = "Examples:
-  redpkt-bench practice                     # all of it: 12 minutes after a million sessions are open
+  redpkt-bench practice                     # 12 minutes, a million sessions
   redpkt-bench practice --quick             # the same shape in about a minute
   redpkt-bench practice --scale 0.1 --phases 1,2 --json practice.json
   redpkt-bench practice --quick --loopback  # without root: one client, no namespaces
 
-Phase 1 opens 1,000,000 sessions. Phase 2 shakes at 30,000 QPS while 40,000 packets are minted at 200/s, and then while
-20,000 packets for 3 users each are sent at 200/s; all are opened. Phase 3 is the same at 60,000 QPS.
-With root each of the 17 client hosts is in a network namespace with a wire of its own to the server's; nothing of that
+Phase 1 opens 1,000,000 sessions. Phase 2 shakes at 30,000 QPS while 40,000 packets are minted at 200/s, and then while \
+20,000 packets for 3 users each are sent at 200/s; all are opened. Phase 3 is the same at 60,000 QPS. \
+With root each of the 17 client hosts is in a network namespace with a wire of its own to the server's; nothing of that \
 is left behind. While it runs, every host can be watched and steered from outside (the addresses are said).
-Exit codes: 0 all is well; 1 a session is missing, a request was not answered, packets were not won as fast as they were
+
+Exit codes: 0 all is well; 1 a session is missing, a request was not answered, packets were not won as fast as they were \
 minted (2% in windows of 10 s), money was left, or the audit failed; 2 an option is wrong; 3 the machine refused.")]
 pub struct PracticeArgs {
     /// All rates and counts times this, 0.001 to 10

@@ -31,6 +31,8 @@ pub struct Ended {
     pub now_ns: u64,
     /// An open of a packet to which the user was invited.
     pub is_invited: bool,
+    /// Made in a session that is over: the answer was looked up.
+    pub is_looked_up: bool,
 }
 
 /// That a user was invited to a packet, perhaps by the house.
@@ -163,7 +165,10 @@ impl Book {
         };
         match reply.status {
             Status::Ok => shake.win += 1,
-            Status::Miss => shake.miss += 1,
+            Status::Miss => {
+                shake.miss += 1;
+                shake.repeated_miss += u64::from(ended.is_looked_up);
+            }
             Status::Busy | Status::NotDone => return shake.busy += 1,
             _ => return shake.other += 1,
         }
@@ -266,7 +271,7 @@ mod tests {
 
     fn ended(call: Call, outcome: client::Outcome) -> Ended {
         let (due_ns, sent_first_ns, now_ns) = (Some(1_000_000), 2_000_000, 5_000_000);
-        let (rtt_ns, transmissions, is_invited) = (None, 1, false);
+        let (rtt_ns, transmissions, is_invited, is_looked_up) = (None, 1, false, false);
         Ended {
             user: 1,
             req: 2,
@@ -278,6 +283,7 @@ mod tests {
             transmissions,
             now_ns,
             is_invited,
+            is_looked_up,
         }
     }
 

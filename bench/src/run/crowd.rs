@@ -329,6 +329,8 @@ impl Crowd {
                 let due_ns = if call == Call::Shake { self.due_ns(local, req) } else { None };
                 let is_invited =
                     matches!(call, Call::Open { packet } if self.habits.is_invited(local, packet));
+                let session_number = self.users[local as usize].session.session_number();
+                let is_looked_up = session_number != Some((req >> 32) as u32);
                 let next = self.habits.ended(local, &call, &outcome, &mut self.rng);
                 if call != Call::Shake {
                     self.stirred_ns = now.mono_ns;
@@ -345,6 +347,7 @@ impl Crowd {
                     transmissions,
                     now_ns,
                     is_invited,
+                    is_looked_up,
                 });
                 if let Some(call) = next {
                     self.call(local, call, now);

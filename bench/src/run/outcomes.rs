@@ -9,6 +9,9 @@ pub struct Shakes {
     pub sent: u64,
     /// Answered: nothing.
     pub miss: u64,
+    /// Of these, those that were told after the session they were made in was over. The server looks such a shake up and
+    /// counts nothing: it may have counted a miss before, if the shake had come then.
+    pub repeated_miss: u64,
     /// Answered: a packet.
     pub win: u64,
     /// Unanswered at the deadline.
@@ -86,7 +89,7 @@ macro_rules! by_field {
     };
 }
 
-by_field!(Shakes: sent miss win unknown busy other not_now);
+by_field!(Shakes: sent miss repeated_miss win unknown busy other not_now);
 by_field!(Opens: sent ok empty fen unknown busy other);
 by_field!(Requests: sent ok refused unknown busy not_done other fen);
 by_field!(Invites: received opened fen empty);

@@ -250,6 +250,7 @@ mod tests {
             transmissions: 2,
             now_ns: now_ms * MS,
             is_invited: false,
+            is_looked_up: false,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::check::Check;
 use super::server::Answer;
-use crate::net::ethtool;
+use crate::net::ethtool::{self, ReceiveQueuesMax};
 use crate::net::xdp::{Interface, LinkUse, Mode, Offer};
 
 /// The longest packet that fits one page with all that a driver keeps there in native mode, on pages of 4 KiB.
@@ -32,7 +32,7 @@ pub(super) fn checks(interface: &Interface, server: Option<&Answer>, workers: us
 }
 
 /// Receive queues against workers: a queue for each, if the card has so many.
-fn queues(interface: &Interface, workers: u32, queues_max: Option<u32>) -> Check {
+fn queues(interface: &Interface, workers: u32, most: Option<ReceiveQueuesMax>) -> Check {
     let Interface { name, queues, .. } = interface;
     let what = format!("{name}: queues");
     let count = format!("receive queues: {queues} for {workers} workers");
@@ -43,12 +43,17 @@ fn queues(interface: &Interface, workers: u32, queues_max: Option<u32>) -> Check
         true => "workers without one get their datagrams through the kernel or from the others",
         false => "a worker takes turns between several",
     };
-    let fix = match queues_max {
+    let fix = match most {
         // It has all that it can have.
-        Some(most) if *queues < workers && most <= *queues => {
-            format!("use a card with {workers} queues, this one has {most}; or redpkt serve --workers {most}")
+        Some(ReceiveQueuesMax { count, .. }) if *queues < workers && count <= *queues => {
+            format!(
+                "use a card with {workers} queues, this one has {count}; or redpkt serve --workers {count}"
+            )
         }
-        Some(most) => format!("ethtool -L {name} combined {}", workers.min(most)),
+        Some(ReceiveQueuesMax { count, are_combined }) => {
+            let kind = if are_combined { "combined" } else { "rx" };
+            format!("ethtool -L {name} {kind} {}", workers.min(count))
+        }
         None => format!("ethtool -L {name} combined {workers}"),
     };
     Check::could_be_better(what, format!("{count}: {effect}"), fix)
@@ -154,8 +159,10 @@ mod tests {
 
     #[test]
     fn queues_that_a_card_has_not_are_not_asked_of_it() {
-        assert!(queues(&interface(1), 2, Some(1)).fix.contains("--workers 1"));
-        assert_eq!(queues(&interface(2), 8, Some(4)).fix, "ethtool -L eth0 combined 4");
+        let most = |count, are_combined| Some(ReceiveQueuesMax { count, are_combined });
+        assert!(queues(&interface(1), 2, most(1, true)).fix.contains("--workers 1"));
+        assert_eq!(queues(&interface(2), 8, most(4, true)).fix, "ethtool -L eth0 combined 4");
+        assert_eq!(queues(&interface(2), 8, most(4, false)).fix, "ethtool -L eth0 rx 4");
     }
 
     #[test]

@@ -151,7 +151,7 @@ fn machine_table(sizing: &Sizing) -> String {
     format!(
         "ONE MACHINE: {} cores, {} MiB, {} Mbit/s, of which {:.0}% are kept free\n{}\n\n{}",
         machine.cores,
-        grouped(machine.memory_bytes >> 20),
+        rate(machine.memory_bytes as f64 / f64::from(1 << 20)),
         grouped(machine.link_mbit),
         100.0 * machine.headroom,
         table(&rows),
@@ -282,8 +282,8 @@ mod tests {
         let (sizing, costs) = plan(&MILLION, &machine);
         let value: Value = serde_json::from_str(&json(&sizing, &costs).unwrap()).unwrap();
         assert_eq!((&value["machines"], &value["machines_with_failures"]), (&json!(1), &json!(2)));
-        assert_eq!(value["demand"][4]["value"], 40_000.0);
-        assert_eq!(value["demand"][4]["unit"], "/s");
+        assert_eq!(value["demand"][5]["value"], 40_000.0);
+        assert_eq!(value["demand"][5]["unit"], "/s");
         assert_eq!(value["needs"].as_array().unwrap().len(), 4);
         assert_eq!(value["costs"]["answer_cpu_ns"]["elsewhere"], true);
         let steps = example::steps();

@@ -157,10 +157,13 @@ fn memory(demand: &Demand, machine: &Machine) -> Result<Need, Failure> {
     let most = demand.users.max(1);
     if !fits(most) {
         // The options' own limits have words of their own.
-        let bytes = tables_bytes(demand, most, machine.cores).map_err(|error| {
+        // Why it has no tables is in words of the options of `serve`, which nobody gave here.
+        let bytes = tables_bytes(demand, most, machine.cores).map_err(|_| {
             Failure::usage(format!(
-                "--event {}s: what comes in it has no tables: {error}; ask for a shorter one, or for fewer --grants and --sends",
-                demand.event_s
+                "--event {}s: {} packets for {} users are more than machines with one user each have tables for; ask for a shorter one, or for fewer --grants and --sends",
+                demand.event_s,
+                grouped(demand.packets()),
+                grouped(demand.members())
             ))
         })?;
         return Err(Failure::usage(format!(
@@ -232,7 +235,7 @@ pub(super) mod tests {
         assert_eq!((sizing.machines, sizing.machines_with_failures), (1, 1));
         let gives = sizing.needs.iter().map(|need| need.one_machine_gives.round()).collect::<Vec<_>>();
         assert_eq!(gives, [200_000.0, 500.0, 50_000.0, 8_192.0]);
-        // 78,420 of 400,000
+        // 78,568 of 400,000
         assert!((sizing.needs[0].used - 0.196).abs() < 0.001, "{sizing:?}");
         assert_eq!(sizing.join_s, 10.0);
         assert_eq!(sizing.needs.iter().filter(|need| need.decides).count(), 1);

@@ -23,7 +23,7 @@ pub enum PacketSocketError {
     NoInterface(String),
     /// A process like this one may not.
     #[error(
-        "--iface {0}: listening there needs CAP_NET_RAW; run it as root, or grant it with setcap cap_net_raw+ep"
+        "--iface {0}: listening there needs CAP_NET_RAW; run it as root, or grant it: sudo setcap cap_net_raw+ep \"$(command -v redpkt-pcap)\""
     )]
     Permission(String),
     /// What the interface carries begins with headers that are not known here.

@@ -24,7 +24,9 @@ pub enum XdpError {
         addresses: String,
     },
     /// It has no hardware address, as lo and tunnels.
-    #[error("--iface {name}: no Ethernet interface; name one that has a MAC address, or use --io mmsg")]
+    #[error(
+        "--iface {name}: no Ethernet interface; name one that has a MAC address, or leave --io xdp and --iface out"
+    )]
     NotEthernet {
         /// The interface.
         name: String,
