@@ -51,6 +51,7 @@ revert_journal() {
   local at
   local -a left=() again=()
   load_sets
+  refuse_anothers_sys
   forget_answers
   if [[ ! ${HEADED:-} ]]; then row SETTING WAS 'IS AGAIN' ''; fi
   HEADED=yes
@@ -78,6 +79,16 @@ revert_journal() {
   fi
   keep_left "${left[@]}"
   return 1
+}
+
+# refuse_anothers_sys: before anything is written to an interface that only looks like the one that was changed.
+refuse_anothers_sys() {
+  local iface
+  for iface in ${O_IFACE[@]+"${O_IFACE[@]}"}; do
+    if [[ $iface == - ]]; then continue; fi
+    if ! sys_is_ours "$iface"; then fail 3 "reverting ${J_HEAD[profile]} on $iface: $SYS_IS_ANOTHERS. Nothing was changed"; fi
+    return 0
+  done
 }
 
 # load_sets: the journal's changes as entries of a plan, NOW being what was and WANT what was set.

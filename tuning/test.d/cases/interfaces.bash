@@ -85,6 +85,33 @@ wire_the_interfaces_of_another_namespace_are_not_taken_for_ours() {
   says 'another network namespace'
 }
 
+wire_revert_does_not_take_the_interfaces_of_another_namespace_for_ours() {
+  local holder rps=/sys/class/net/v0/queues/rx-0/rps_cpus
+  profile 'rps cpus = 0'
+  rm -f "$CARD_DIR/runs"
+  # The other namespace has interfaces of the same names, and its v0 has the number of ours.
+  # shellcheck disable=SC2016 # the inner shell's own variables
+  unshare --net --mount --propagation private bash -ec '
+    mount -t sysfs sysfs /sys
+    ip link add v0 index "$1" type veth peer name v1
+    ip link add v2 type veth peer name v3
+    "$0" apply "$2" --iface v0
+    touch "$CARD_DIR/runs"
+    exec sleep 60' "$TUNE" "$(</sys/class/net/v0/ifindex)" "$PROFILE_FILE" >/dev/null &
+  holder=$!
+  wait_until test -e "$CARD_DIR/runs"
+  echo 2 >"$rps"
+  expect 3 nsenter --target "$holder" --net "$TUNE" revert
+  one_line
+  says 'another network namespace'
+  [[ $(<"$rps") =~ ^0*2$ ]] || die "ours was touched: $(<"$rps")"
+  expect 0 nsenter --target "$holder" --net --mount "$TUNE" revert
+  says 'rps rx-0'
+  expect 0 nsenter --target "$holder" --net --mount cat "$rps"
+  [[ $OUT =~ ^0*$ ]] || die "theirs was not given back: $OUT"
+  kill "$holder"
+}
+
 wire_two_namespaces_do_not_mix() {
   local in_another=(unshare --net "$TUNE")
   echo 1 >/sys/kernel/mm/transparent_hugepage/khugepaged/defrag
