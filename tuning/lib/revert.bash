@@ -1,8 +1,8 @@
-# revert: gives back what was before, from the last change to the first.
+# revert: gives back what was before, from the last change to the first, or forgets it.
 
 # revert_profile [PROFILE]: all that this network namespace has applied.
 revert_profile() {
-  local found='' left=
+  local found='' left='' forget='tune revert --forget'
   open_state
   journal_of_namespace
   if read_journal; then
@@ -15,7 +15,7 @@ revert_profile() {
     if [[ ${J_HEAD[netns]} == "$NETNS" || $MACHINE_TOO ]]; then
       found=yes
       refuse_other "${1:-}"
-      revert_journal || left=yes
+      revert_journal || left=yes forget+=' --machine'
     else
       note "the whole machine's settings are those of ${J_HEAD[profile]}, applied in network namespace ${J_HEAD[netns]}; revert it there, or if that is gone: tune revert --machine"
     fi
@@ -23,8 +23,45 @@ revert_profile() {
   if [[ ! $found ]]; then
     echo 'nothing is applied'
   elif [[ $left ]]; then
-    fail 3 "not all was given back; what is left is kept in $STATE_DIR: try again, or drop it with: tune revert --forget"
+    fail 3 "not all was given back; what is left is kept in $STATE_DIR: try again, or leave it so and drop that: $forget"
   fi
+}
+
+# forget_profile [PROFILE]: what was before in this network namespace, where all stays as it is; with --machine also what
+# was before on the whole machine, which any namespace could still give back.
+forget_profile() {
+  local found=
+  open_state
+  journal_of_namespace
+  if read_journal; then
+    found=yes
+    refuse_other "${1:-}"
+    forget_journal
+  fi
+  journal_of_machine
+  if read_journal; then
+    if [[ $MACHINE_TOO ]]; then
+      found=yes
+      refuse_other "${1:-}"
+      forget_journal
+    elif [[ ${J_HEAD[netns]} == "$NETNS" ]]; then
+      note "the whole machine's settings of ${J_HEAD[profile]} are not forgotten; give them back: tune revert"
+    fi
+  fi
+  if [[ ! $found ]]; then echo 'nothing to forget'; fi
+}
+
+# forget_journal: drops JOURNAL, and says what is lost with it.
+forget_journal() {
+  local at
+  load_sets
+  if [[ ! ${HEADED:-} ]]; then
+    measure SETTING 'SET TO' BEFORE
+    row SETTING 'SET TO' BEFORE ''
+  fi
+  HEADED=yes
+  for at in "${!O_LABEL[@]}"; do row "${O_LABEL[at]}" "${O_WANT[at]}" "${O_NOW[at]}" forgotten; done
+  drop_journal
 }
 
 # revert_run ID: what the apply with this ID did; nothing if it was reverted meanwhile.
@@ -72,8 +109,7 @@ revert_journal() {
       left+=("$at")
     fi
   done
-  if ((${#left[@]} == 0)) || [[ $FORGET ]]; then
-    for at in ${left[@]+"${left[@]}"}; do row "${O_LABEL[at]}" '' '' "forgotten: it was ${O_NOW[at]}"; done
+  if ((${#left[@]} == 0)); then
     drop_journal
     return 0
   fi

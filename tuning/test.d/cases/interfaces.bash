@@ -30,7 +30,7 @@ wire_an_interface_that_vanished_is_said() {
   expect 3 "$TUNE" apply million
   expect 3 "$TUNE" revert
   expect 0 "$TUNE" revert --forget
-  says 'forgotten: it was '
+  says forgotten
   make_wire
   unchanged
   expect 0 "$TUNE" revert
