@@ -76,10 +76,16 @@ revert_run() {
   [[ ! $left ]]
 }
 
-# refuse_other PROFILE: if another one than that is applied.
+# refuse_other PROFILE: if another one than that is applied, or with another interface than --iface names.
 refuse_other() {
+  local named=${J_HEAD[iface]:-}
+  named=${named% *}
   if [[ $1 && ${J_HEAD[profile]} != "${1##*/}" ]]; then
     fail 2 "reverting $1: it is not applied, ${J_HEAD[profile]} is, since ${J_HEAD[since]}; leave the name out to revert that"
+  fi
+  # Another namespace's interfaces are not those that --iface means.
+  if [[ $IFACE && ${J_HEAD[netns]} == "$NETNS" && $IFACE != "$named" ]]; then
+    fail 2 "reverting --iface $IFACE: ${J_HEAD[profile]} was applied to ${named:-no interface}; leave --iface out to revert that"
   fi
 }
 

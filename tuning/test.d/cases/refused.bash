@@ -66,6 +66,11 @@ apply latency --cores x
 apply latency --forget
 apply latency --now
 revert --dry-run
+revert --port 7100
+revert --workers 1
+revert --cores 0
+dump --workers 1
+dump --cores 0
 with latency
 with latency -- /no/such/command
 show latency -- true
@@ -83,6 +88,24 @@ wire_a_second_profile_is_refused() {
   one_line
   unchanged --iface v0
   expect 0 "$TUNE" revert million
+}
+
+wire_revert_of_another_interface_is_refused() {
+  local forget
+  expect 0 "$TUNE" apply latency --iface v0
+  remember --iface v0
+  for forget in '' --forget; do
+    expect 2 "$TUNE" revert --iface v1 ${forget:+"$forget"}
+    one_line
+    says 'latency was applied to v0'
+  done
+  unchanged --iface v0
+  expect 0 "$TUNE" revert --iface v0
+  expect 0 "$TUNE" apply million
+  expect 2 "$TUNE" revert --iface v0
+  one_line
+  says 'million was applied to no interface'
+  expect 0 "$TUNE" revert
 }
 
 wire_of_two_at_once_one_wins() {
