@@ -95,7 +95,7 @@ read_setting() {
     words=("${words[@]:1}")
   fi
   local kind=${words[0]:-} key=${words[1]:-} op=${words[2]:-} value="${words[*]:3}"
-  if [[ ! ${KINDS[$kind]+known} || ($title && ! $kind =~ ^(rings|coalesce|feature|hash|rss|ntuple)$) ||
+  if [[ ! $kind || ! ${KINDS[$kind]+known} || ($title && ! $kind =~ ^(rings|coalesce|feature|hash|rss|ntuple)$) ||
     (! $title && $kind =~ ^(rings|coalesce|feature|hash|rss|ntuple)$) ]]; then
     wrong "$1" "\"$3\": no such kind; sysctl, thp, governor, limit, serve, sysfs, rps, xps, irq and ethtool rings, coalesce, feature, hash, rss, ntuple are known"
   fi

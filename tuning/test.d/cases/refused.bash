@@ -9,7 +9,7 @@ wire_a_wrong_profile_is_refused_as_a_whole() {
     'sysctl net.ipv4.udp_rmem_min = 99999999999' 'sysctl net.ipv4.udp_rmem_min = 4096 4096' 'sysctl net.ipv4.udp_rmem_min = -1' \
     'sysctl net.ipv4.udp_rmem_min = $(reboot)' 'sysctl net.ipv4.udp_rmem_min = 010000' 'sysctl ../../etc/passwd = 1' \
     'sysctl net.ipv4.ip_local_port_range = 1 65536' 'sysctl net.ipv4.udp_rmem_min' 'sysctl net.ipv4.udp_rmem_min : 4096' \
-    'shell reboot = now' 'rings rx = max' 'ethtool sysctl x = 1' 'ethtool rings rx = 0' 'ethtool rings mx = max' \
+    'shell reboot = now' 'ethtool' 'sysctl' '@ x = 1' 'sysctl @ = 1' 'rings rx = max' 'ethtool sysctl x = 1' 'ethtool rings rx = 0' 'ethtool rings mx = max' \
     'ethtool coalesce rx-usecs = 65536' 'ethtool coalesce adaptive-rx = 1' 'ethtool feature tso = on' \
     'ethtool feature ntuple = maybe' 'ethtool rss queues = 0' 'ethtool rss queues = 1025' 'ethtool hash tcp4 = sd' \
     'ethtool ntuple udp4-dst-port = 65536' 'ethtool channels combined = 2' 'sysfs mtu = 9000' 'sysfs threaded = 2' \
