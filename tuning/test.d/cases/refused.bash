@@ -43,6 +43,24 @@ wire_a_profile_without_reasons_is_refused() {
   says 'mine:3: '
 }
 
+wire_a_profile_that_would_control_a_terminal_is_refused() {
+  local text
+  for text in 'red \e[31m' 'a title \e]0;mine\a' 'back\b' 'rubout \x7f' 'of UTF-8 \xc2\x9b31m'; do
+    printf 'about: %b\n' "$text" >"$TUNING_TEST_DIR/mine"
+    expect 2 "$TUNE" show "$TUNING_TEST_DIR/mine"
+    one_line
+    says 'mine:1: it has a control character'
+    printf 'about: a test\nsysctl net.ipv4.udp_rmem_min = 16384\n  why: %b\n' "$text" >"$TUNING_TEST_DIR/mine"
+    expect 2 "$TUNE" show "$TUNING_TEST_DIR/mine"
+    one_line
+    says 'mine:3: it has a control character'
+  done
+  profile 'sysctl net.ipv4.udp_rmem_min = 16384'
+  printf '\twhy: 4 µs,\t分抢\n' >>"$PROFILE_FILE"
+  expect 0 "$TUNE" show "$PROFILE_FILE"
+  says $'4 µs,\t分抢'
+}
+
 wire_wrong_words_are_refused() {
   local words
   while IFS= read -r words; do
