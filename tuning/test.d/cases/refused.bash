@@ -96,6 +96,14 @@ list latency
 END
 }
 
+wire_measure_refuses_places_that_it_does_not_know() {
+  local places
+  for places in wifi lo,wifi veth: 'lo,' ''; do
+    expect 2 "$HERE/measure" --places "$places" --redpkt "$(type -P false)" --bench "$(type -P false)"
+    [[ $OUT == "measure: --places $places: "* && $OUT != *$'\n'* ]] || die "it says: $OUT"
+  done
+}
+
 wire_a_second_profile_is_refused() {
   expect 0 "$TUNE" apply million
   remember --iface v0
