@@ -17,6 +17,17 @@ wire_an_interface_that_was_not_named_is_not_touched() {
   done
 }
 
+wire_only_interrupts_of_queues_are_moved() {
+  printf '%s\n' '           CPU0       CPU1' ' 901:  5  5  PCI-MSIX-0000:03:00.0  0-edge  v0-async0@pci:0000:03:00.0' \
+    ' 902:  5  5  PCI-MSIX-0000:03:00.0  1-edge  v0-comp0@pci:0000:03:00.0' ' 903:  5  5  IR-PCI-MSI 3-edge  v0-TxRx-1' \
+    ' 904:  5  5  IR-PCI-MSI 4-edge  v0-ctrl-2' ' 905:  5  5  IR-PCI-MSI 5-edge  v0' ' 906:  5  5  IR-PCI-MSI 6-edge  v2-TxRx-0' \
+    'NMI:  5  5  Non-maskable interrupts' >"$CARD_DIR/interrupts"
+  mount --bind "$CARD_DIR/interrupts" /proc/interrupts
+  try "$TUNE" dump --iface v0
+  umount /proc/interrupts
+  [[ $(grep -o '^irq [0-9]*' <<<"$OUT" | paste -sd ' ') == 'irq 902 irq 903' ]] || die "it would move: $OUT"
+}
+
 wire_an_interface_that_vanished_is_said() {
   echo 1 >/sys/kernel/mm/transparent_hugepage/khugepaged/defrag
   remember
