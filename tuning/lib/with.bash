@@ -64,7 +64,7 @@ pass_on() {
   SIGNALLED=once
   # Behind the name, which may hold blanks: state, parent, process group, session, terminal, its foreground group.
   read -r -a fields <<<"$(sed 's/.*) //' "/proc/$$/stat")"
-  if [[ $1 == INT && ${fields[2]} == "${fields[5]}" ]]; then return 0; fi
+  if [[ $1 == INT && ${fields[2]} == "${fields[5]}" ]] && has_begun "$child"; then return 0; fi
   for ((tries = 0; tries < BEGIN_TIMEOUT_MS / 10; tries++)); do
     if has_begun "$child"; then break; fi
     sleep 0.01 || true
