@@ -4,7 +4,7 @@ list_profiles() {
   local file line
   for file in "$TUNE_DIR"/profiles/*; do
     line=$(sed -n 's/^about: //p' "$file")
-    printf '%-12s %s\n' "${file##*/}" "$line"
+    printf '%-12s %s\n' "${file##*/}" "${line//[[:cntrl:]]/?}"
   done
 }
 

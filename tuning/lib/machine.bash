@@ -28,30 +28,44 @@ interface_index() {
   { IFS= read -r INDEX <"/sys/class/net/$1/ifindex"; } 2>/dev/null
 }
 
-# check_interface: that IFACE is here, and that /sys shows the interfaces of this network namespace and not of the one
-# it was mounted in, where another interface may have the same name.
+readonly SYS_IS_ANOTHERS="/sys shows the interfaces of another network namespace; mount it in this one, as \`ip netns exec\` does"
+
+# check_interface: that IFACE is here, and in /sys as well.
 check_interface() {
-  local shown there told
+  local here
   if [[ ! $IFACE =~ ^[A-Za-z0-9_][A-Za-z0-9_.@-]{0,14}$ ]]; then
     fail 2 "--iface $IFACE: not the name of an interface"
   fi
-  there=$(sed -n 's/^ *\([^ :]*\):.*/\1/p' /proc/self/net/dev | sort)
-  if [[ $'\n'$there$'\n' != *$'\n'$IFACE$'\n'* ]]; then
-    fail 2 "--iface $IFACE: there is no such interface here; there are: ${there//$'\n'/ }"
+  here=$(interfaces_here)
+  if [[ $'\n'$here$'\n' != *$'\n'$IFACE$'\n'* ]]; then
+    fail 2 "--iface $IFACE: there is no such interface here; there are: ${here//$'\n'/ }"
   fi
-  shown=$(cd /sys/class/net && for told in *; do if [[ -d $told ]]; then echo "$told"; fi; done | sort)
-  if [[ $there != "$shown" ]] || ! interface_index "$IFACE" || ! is_same_by_ip; then
-    fail 3 "--iface $IFACE: /sys shows the interfaces of another network namespace; mount it in this one, as \`ip netns exec\` does"
-  fi
+  if ! sys_is_ours "$IFACE" || ! interface_index "$IFACE"; then fail 3 "--iface $IFACE: $SYS_IS_ANOTHERS"; fi
   IFACE_INDEX=$INDEX
 }
 
-# The number and the hardware address that `ip` tells, which asks the namespace itself. Without `ip`, the names do.
+# The names that the namespace itself tells, whatever is mounted.
+interfaces_here() {
+  sed -n 's/^ *\([^ :]*\):.*/\1/p' /proc/self/net/dev | sort
+}
+
+# sys_is_ours IF: whether /sys shows the interfaces of this network namespace and not of the one it was mounted in, where
+# another interface may have IF's name and number. An IF that has gone is in neither.
+sys_is_ours() {
+  local shown told
+  shown=$(cd /sys/class/net 2>/dev/null && for told in *; do if [[ -d $told ]]; then echo "$told"; fi; done | sort) || return 1
+  [[ $shown == "$(interfaces_here)" ]] || return 1
+  if ! interface_index "$1"; then return 0; fi
+  is_same_by_ip "$1"
+}
+
+# is_same_by_ip IF: the number and the hardware address that `ip` tells, which asks the namespace itself. Without `ip`,
+# the names do.
 is_same_by_ip() {
   local told address
   if ! command -v ip >/dev/null; then return 0; fi
-  told=$(ip -o link show dev "$IFACE" 2>/dev/null) || return 1
-  address=$(cat "/sys/class/net/$IFACE/address" 2>/dev/null) || return 1
+  told=$(ip -o link show dev "$1" 2>/dev/null) || return 1
+  address=$(cat "/sys/class/net/$1/address" 2>/dev/null) || return 1
   [[ $told == "$INDEX: "* && ($told == *" $address "* || ! $address) ]]
 }
 

@@ -46,6 +46,7 @@ read_profile() {
   while IFS= read -r line || [[ $line ]]; do
     number=$((number + 1))
     if [[ $line == *$'\r' ]]; then wrong "$number" 'it ends with a carriage return: save the file with the line ends of Unix'; fi
+    refuse_control "$number" "$line"
     case $line in
       '' | '#'*) ;;
       'about: '*) ABOUT=${line#about: } ;;
@@ -67,6 +68,15 @@ read_profile() {
       wrong "${P_LINE[at]}" "${P_TITLE[at]}: why:, cost: and kernel: are needed, indented, on the lines below it"
     fi
   done
+}
+
+# refuse_control LINE TEXT: what is shown of a profile, which may be anybody's, is not to control a terminal. C2 begins
+# the control characters that UTF-8 has beside those of ASCII.
+refuse_control() {
+  local text=${2//$'\t'/ }
+  if [[ $text == *[[:cntrl:]]* || $text == *$'\xc2'[$'\x80'-$'\x9f']* ]]; then
+    wrong "$1" 'it has a control character other than a tab: remove it'
+  fi
 }
 
 # read_remark LINE AT TEXT: one of the three remarks, or more of the last one.
@@ -95,7 +105,7 @@ read_setting() {
     words=("${words[@]:1}")
   fi
   local kind=${words[0]:-} key=${words[1]:-} op=${words[2]:-} value="${words[*]:3}"
-  if [[ ! ${KINDS[$kind]+known} || ($title && ! $kind =~ ^(rings|coalesce|feature|hash|rss|ntuple)$) ||
+  if [[ ! $kind || ! ${KINDS[$kind]+known} || ($title && ! $kind =~ ^(rings|coalesce|feature|hash|rss|ntuple)$) ||
     (! $title && $kind =~ ^(rings|coalesce|feature|hash|rss|ntuple)$) ]]; then
     wrong "$1" "\"$3\": no such kind; sysctl, thp, governor, limit, serve, sysfs, rps, xps, irq and ethtool rings, coalesce, feature, hash, rss, ntuple are known"
   fi

@@ -1,8 +1,8 @@
-# revert: gives back what was before, from the last change to the first.
+# revert: gives back what was before, from the last change to the first, or forgets it.
 
 # revert_profile [PROFILE]: all that this network namespace has applied.
 revert_profile() {
-  local found='' left=
+  local found='' left='' forget='tune revert --forget'
   open_state
   journal_of_namespace
   if read_journal; then
@@ -15,7 +15,7 @@ revert_profile() {
     if [[ ${J_HEAD[netns]} == "$NETNS" || $MACHINE_TOO ]]; then
       found=yes
       refuse_other "${1:-}"
-      revert_journal || left=yes
+      revert_journal || left=yes forget+=' --machine'
     else
       note "the whole machine's settings are those of ${J_HEAD[profile]}, applied in network namespace ${J_HEAD[netns]}; revert it there, or if that is gone: tune revert --machine"
     fi
@@ -23,8 +23,45 @@ revert_profile() {
   if [[ ! $found ]]; then
     echo 'nothing is applied'
   elif [[ $left ]]; then
-    fail 3 "not all was given back; what is left is kept in $STATE_DIR: try again, or drop it with: tune revert --forget"
+    fail 3 "not all was given back; what is left is kept in $STATE_DIR: try again, or leave it so and drop that: $forget"
   fi
+}
+
+# forget_profile [PROFILE]: what was before in this network namespace, where all stays as it is; with --machine also what
+# was before on the whole machine, which any namespace could still give back.
+forget_profile() {
+  local found=
+  open_state
+  journal_of_namespace
+  if read_journal; then
+    found=yes
+    refuse_other "${1:-}"
+    forget_journal
+  fi
+  journal_of_machine
+  if read_journal; then
+    if [[ $MACHINE_TOO ]]; then
+      found=yes
+      refuse_other "${1:-}"
+      forget_journal
+    elif [[ ${J_HEAD[netns]} == "$NETNS" ]]; then
+      note "the whole machine's settings of ${J_HEAD[profile]} are not forgotten; give them back: tune revert"
+    fi
+  fi
+  if [[ ! $found ]]; then echo 'nothing to forget'; fi
+}
+
+# forget_journal: drops JOURNAL, and says what is lost with it.
+forget_journal() {
+  local at
+  load_sets
+  if [[ ! ${HEADED:-} ]]; then
+    measure SETTING 'SET TO' BEFORE
+    row SETTING 'SET TO' BEFORE ''
+  fi
+  HEADED=yes
+  for at in "${!O_LABEL[@]}"; do row "${O_LABEL[at]}" "${O_WANT[at]}" "${O_NOW[at]}" forgotten; done
+  drop_journal
 }
 
 # revert_run ID: what the apply with this ID did; nothing if it was reverted meanwhile.
@@ -39,10 +76,16 @@ revert_run() {
   [[ ! $left ]]
 }
 
-# refuse_other PROFILE: if another one than that is applied.
+# refuse_other PROFILE: if another one than that is applied, or with another interface than --iface names.
 refuse_other() {
+  local named=${J_HEAD[iface]:-}
+  named=${named% *}
   if [[ $1 && ${J_HEAD[profile]} != "${1##*/}" ]]; then
     fail 2 "reverting $1: it is not applied, ${J_HEAD[profile]} is, since ${J_HEAD[since]}; leave the name out to revert that"
+  fi
+  # Another namespace's interfaces are not those that --iface means.
+  if [[ $IFACE && ${J_HEAD[netns]} == "$NETNS" && $IFACE != "$named" ]]; then
+    fail 2 "reverting --iface $IFACE: ${J_HEAD[profile]} was applied to ${named:-no interface}; leave --iface out to revert that"
   fi
 }
 
@@ -51,6 +94,7 @@ revert_journal() {
   local at
   local -a left=() again=()
   load_sets
+  refuse_anothers_sys
   forget_answers
   if [[ ! ${HEADED:-} ]]; then row SETTING WAS 'IS AGAIN' ''; fi
   HEADED=yes
@@ -71,13 +115,22 @@ revert_journal() {
       left+=("$at")
     fi
   done
-  if ((${#left[@]} == 0)) || [[ $FORGET ]]; then
-    for at in ${left[@]+"${left[@]}"}; do row "${O_LABEL[at]}" '' '' "forgotten: it was ${O_NOW[at]}"; done
+  if ((${#left[@]} == 0)); then
     drop_journal
     return 0
   fi
   keep_left "${left[@]}"
   return 1
+}
+
+# refuse_anothers_sys: before anything is written to an interface that only looks like the one that was changed.
+refuse_anothers_sys() {
+  local iface
+  for iface in ${O_IFACE[@]+"${O_IFACE[@]}"}; do
+    if [[ $iface == - ]]; then continue; fi
+    if ! sys_is_ours "$iface"; then fail 3 "reverting ${J_HEAD[profile]} on $iface: $SYS_IS_ANOTHERS. Nothing was changed"; fi
+    return 0
+  done
 }
 
 # load_sets: the journal's changes as entries of a plan, NOW being what was and WANT what was set.

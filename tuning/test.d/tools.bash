@@ -31,7 +31,7 @@ run_case() {
   else
     echo "FAILED  ${title//_/ }"
     head -60 "$TUNING_TEST_DIR/said" | sed 's/^/        /'
-    "$TUNE" revert --machine --forget >/dev/null 2>&1 || true
+    "$TUNE" revert --machine >/dev/null 2>&1 || "$TUNE" revert --machine --forget >/dev/null 2>&1 || true
     return 1
   fi
 }

@@ -84,7 +84,8 @@ expand_xps() {
 }
 
 # find_irqs: sets IRQS to `NUMBER QUEUE` of each of the interface's interrupts that belongs to a queue: those whose
-# name ends with a number, as in eth0-TxRx-3, virtio2-input.0, mlx5_comp3@pci:0000:03:00.0.
+# name ends with a number, as in eth0-TxRx-3, virtio2-input.0, mlx5_comp3@pci:0000:03:00.0, without mlx5_async0, which is
+# the card's own.
 find_irqs() {
   local -A ours=()
   local dir file irq name rest
@@ -100,8 +101,10 @@ find_irqs() {
     if [[ ! $irq =~ ^[0-9]+$ ]]; then continue; fi
     name=${rest##* }
     if [[ ! ${ours[$irq]+ours} && $name != "$IFACE" && $name != "$IFACE"-* ]]; then continue; fi
-    name=${name%%@*}
-    if [[ $name =~ ([0-9]+)$ && $name != "$IFACE" ]]; then IRQS+=("$irq $((10#${BASH_REMATCH[1]}))"); fi
+    # The interface's name may be any word.
+    name=${name%%@*} name=${name#"$IFACE"}
+    if [[ $name == *@(async|ctrl)* ]]; then continue; fi
+    if [[ $name =~ ([0-9]+)$ ]]; then IRQS+=("$irq $((10#${BASH_REMATCH[1]}))"); fi
   done </proc/interrupts
 }
 

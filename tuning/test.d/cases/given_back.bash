@@ -124,6 +124,30 @@ wire_revert_can_be_repeated() {
   unchanged --iface v0
 }
 
+wire_what_is_forgotten_stays_as_it_is() {
+  local rmem_min=/proc/sys/net/ipv4/udp_rmem_min defrag=/sys/kernel/mm/transparent_hugepage/khugepaged/defrag
+  echo 1 >"$defrag"
+  profile 'sysctl net.ipv4.udp_rmem_min = 16384' 'thp khugepaged/defrag = 0'
+  expect 0 "$TUNE" apply "$PROFILE_FILE"
+  # As in a namespace that has the number of one that was deleted, and values of its own.
+  echo 65536 >"$rmem_min"
+  expect 0 "$TUNE" revert --forget
+  says udp_rmem_min
+  says 4096
+  [[ $(<"$rmem_min") == 65536 ]] || die 'it was written'
+  # The machine is still the same one.
+  says 'give them back: tune revert'
+  expect 0 "$TUNE" revert
+  [[ $(<"$rmem_min") == 65536 && $(<"$defrag") == 1 ]] || die 'not only the machine was given back'
+  expect 0 "$TUNE" apply "$PROFILE_FILE"
+  expect 0 "$TUNE" revert --forget --machine
+  [[ $(<"$rmem_min") == 16384 && $(<"$defrag") == 0 ]] || die 'it was written'
+  expect 0 "$TUNE" revert --forget
+  says 'nothing to forget'
+  echo 4096 >"$rmem_min"
+  echo 1 >"$defrag"
+}
+
 wire_a_journal_of_an_earlier_boot_is_forgotten() {
   expect 0 "$TUNE" apply million
   sed -i 's/^boot\t.*/boot\tanother/' "$REDPKT_TUNE_STATE"/net-*

@@ -17,6 +17,17 @@ wire_an_interface_that_was_not_named_is_not_touched() {
   done
 }
 
+wire_only_interrupts_of_queues_are_moved() {
+  printf '%s\n' '           CPU0       CPU1' ' 901:  5  5  PCI-MSIX-0000:03:00.0  0-edge  v0-async0@pci:0000:03:00.0' \
+    ' 902:  5  5  PCI-MSIX-0000:03:00.0  1-edge  v0-comp0@pci:0000:03:00.0' ' 903:  5  5  IR-PCI-MSI 3-edge  v0-TxRx-1' \
+    ' 904:  5  5  IR-PCI-MSI 4-edge  v0-ctrl-2' ' 905:  5  5  IR-PCI-MSI 5-edge  v0' ' 906:  5  5  IR-PCI-MSI 6-edge  v2-TxRx-0' \
+    'NMI:  5  5  Non-maskable interrupts' >"$CARD_DIR/interrupts"
+  mount --bind "$CARD_DIR/interrupts" /proc/interrupts
+  try "$TUNE" dump --iface v0
+  umount /proc/interrupts
+  [[ $(grep -o '^irq [0-9]*' <<<"$OUT" | paste -sd ' ') == 'irq 902 irq 903' ]] || die "it would move: $OUT"
+}
+
 wire_an_interface_that_vanished_is_said() {
   echo 1 >/sys/kernel/mm/transparent_hugepage/khugepaged/defrag
   remember
@@ -30,7 +41,7 @@ wire_an_interface_that_vanished_is_said() {
   expect 3 "$TUNE" apply million
   expect 3 "$TUNE" revert
   expect 0 "$TUNE" revert --forget
-  says 'forgotten: it was '
+  says forgotten
   make_wire
   unchanged
   expect 0 "$TUNE" revert
@@ -83,6 +94,33 @@ wire_the_interfaces_of_another_namespace_are_not_taken_for_ours() {
     exec "$0" apply latency --iface v0' "$TUNE"
   one_line
   says 'another network namespace'
+}
+
+wire_revert_does_not_take_the_interfaces_of_another_namespace_for_ours() {
+  local holder rps=/sys/class/net/v0/queues/rx-0/rps_cpus
+  profile 'rps cpus = 0'
+  rm -f "$CARD_DIR/runs"
+  # The other namespace has interfaces of the same names, and its v0 has the number of ours.
+  # shellcheck disable=SC2016 # the inner shell's own variables
+  unshare --net --mount --propagation private bash -ec '
+    mount -t sysfs sysfs /sys
+    ip link add v0 index "$1" type veth peer name v1
+    ip link add v2 type veth peer name v3
+    "$0" apply "$2" --iface v0
+    touch "$CARD_DIR/runs"
+    exec sleep 60' "$TUNE" "$(</sys/class/net/v0/ifindex)" "$PROFILE_FILE" >/dev/null &
+  holder=$!
+  wait_until test -e "$CARD_DIR/runs"
+  echo 2 >"$rps"
+  expect 3 nsenter --target "$holder" --net "$TUNE" revert
+  one_line
+  says 'another network namespace'
+  [[ $(<"$rps") =~ ^0*2$ ]] || die "ours was touched: $(<"$rps")"
+  expect 0 nsenter --target "$holder" --net --mount "$TUNE" revert
+  says 'rps rx-0'
+  expect 0 nsenter --target "$holder" --net --mount cat "$rps"
+  [[ $OUT =~ ^0*$ ]] || die "theirs was not given back: $OUT"
+  kill "$holder"
 }
 
 wire_two_namespaces_do_not_mix() {

@@ -9,7 +9,7 @@ wire_a_wrong_profile_is_refused_as_a_whole() {
     'sysctl net.ipv4.udp_rmem_min = 99999999999' 'sysctl net.ipv4.udp_rmem_min = 4096 4096' 'sysctl net.ipv4.udp_rmem_min = -1' \
     'sysctl net.ipv4.udp_rmem_min = $(reboot)' 'sysctl net.ipv4.udp_rmem_min = 010000' 'sysctl ../../etc/passwd = 1' \
     'sysctl net.ipv4.ip_local_port_range = 1 65536' 'sysctl net.ipv4.udp_rmem_min' 'sysctl net.ipv4.udp_rmem_min : 4096' \
-    'shell reboot = now' 'rings rx = max' 'ethtool sysctl x = 1' 'ethtool rings rx = 0' 'ethtool rings mx = max' \
+    'shell reboot = now' 'ethtool' 'sysctl' '@ x = 1' 'sysctl @ = 1' 'rings rx = max' 'ethtool sysctl x = 1' 'ethtool rings rx = 0' 'ethtool rings mx = max' \
     'ethtool coalesce rx-usecs = 65536' 'ethtool coalesce adaptive-rx = 1' 'ethtool feature tso = on' \
     'ethtool feature ntuple = maybe' 'ethtool rss queues = 0' 'ethtool rss queues = 1025' 'ethtool hash tcp4 = sd' \
     'ethtool ntuple udp4-dst-port = 65536' 'ethtool channels combined = 2' 'sysfs mtu = 9000' 'sysfs threaded = 2' \
@@ -43,6 +43,24 @@ wire_a_profile_without_reasons_is_refused() {
   says 'mine:3: '
 }
 
+wire_a_profile_that_would_control_a_terminal_is_refused() {
+  local text
+  for text in 'red \e[31m' 'a title \e]0;mine\a' 'back\b' 'rubout \x7f' 'of UTF-8 \xc2\x9b31m'; do
+    printf 'about: %b\n' "$text" >"$TUNING_TEST_DIR/mine"
+    expect 2 "$TUNE" show "$TUNING_TEST_DIR/mine"
+    one_line
+    says 'mine:1: it has a control character'
+    printf 'about: a test\nsysctl net.ipv4.udp_rmem_min = 16384\n  why: %b\n' "$text" >"$TUNING_TEST_DIR/mine"
+    expect 2 "$TUNE" show "$TUNING_TEST_DIR/mine"
+    one_line
+    says 'mine:3: it has a control character'
+  done
+  profile 'sysctl net.ipv4.udp_rmem_min = 16384'
+  printf '\twhy: 4 µs,\t分抢\n' >>"$PROFILE_FILE"
+  expect 0 "$TUNE" show "$PROFILE_FILE"
+  says $'4 µs,\t分抢'
+}
+
 wire_wrong_words_are_refused() {
   local words
   while IFS= read -r words; do
@@ -66,11 +84,24 @@ apply latency --cores x
 apply latency --forget
 apply latency --now
 revert --dry-run
+revert --port 7100
+revert --workers 1
+revert --cores 0
+dump --workers 1
+dump --cores 0
 with latency
 with latency -- /no/such/command
 show latency -- true
 list latency
 END
+}
+
+wire_measure_refuses_places_that_it_does_not_know() {
+  local places
+  for places in wifi lo,wifi veth: 'lo,' ''; do
+    expect 2 "$HERE/measure" --places "$places" --redpkt "$(type -P false)" --bench "$(type -P false)"
+    [[ $OUT == "measure: --places $places: "* && $OUT != *$'\n'* ]] || die "it says: $OUT"
+  done
 }
 
 wire_a_second_profile_is_refused() {
@@ -83,6 +114,24 @@ wire_a_second_profile_is_refused() {
   one_line
   unchanged --iface v0
   expect 0 "$TUNE" revert million
+}
+
+wire_revert_of_another_interface_is_refused() {
+  local forget
+  expect 0 "$TUNE" apply latency --iface v0
+  remember --iface v0
+  for forget in '' --forget; do
+    expect 2 "$TUNE" revert --iface v1 ${forget:+"$forget"}
+    one_line
+    says 'latency was applied to v0'
+  done
+  unchanged --iface v0
+  expect 0 "$TUNE" revert --iface v0
+  expect 0 "$TUNE" apply million
+  expect 2 "$TUNE" revert --iface v0
+  one_line
+  says 'million was applied to no interface'
+  expect 0 "$TUNE" revert
 }
 
 wire_of_two_at_once_one_wins() {

@@ -84,6 +84,25 @@ wire_with_that_is_stopped_while_it_applies_gives_back() {
   done
 }
 
+wire_with_can_be_stopped_between_any_of_its_commands() {
+  local at started
+  remember --iface v0
+  # The script gets a signal right before one of its commands.
+  cat >"$CARD_DIR/before-command" <<'END'
+set -T
+trap 'if [[ $BASH_COMMAND == "$AT_COMMAND" ]]; then AT_COMMAND= && kill -s "$AT_SIGNAL" $$; fi' DEBUG
+END
+  # shellcheck disable=SC2016 # text of the script
+  for at in 'close_state TERM' 'CHILD=$! TERM' 'CHILD=$! INT' 'CHILD=$! HUP' 'wait_for_child TERM' 'wait "$CHILD" TERM'; do
+    started=$SECONDS
+    try env BASH_ENV="$CARD_DIR/before-command" AT_COMMAND="${at% *}" AT_SIGNAL="${at##* }" "$TUNE" with latency --iface v0 -- sleep 5
+    ((CODE == 128 + $(kill -l "${at##* }"))) || die "$at: exit code $CODE: $OUT"
+    # Its output ends when the command has ended as well.
+    ((SECONDS - started < 4)) || die "$at: the command went on"
+    unchanged --iface v0
+  done
+}
+
 wire_with_leaves_an_interrupt_of_a_terminal_to_the_command() {
   local code=0
   if ! command -v script >/dev/null; then return 0; fi
