@@ -96,8 +96,12 @@ revert_journal() {
   load_sets
   refuse_anothers_sys
   forget_answers
-  if [[ ! ${HEADED:-} ]]; then row SETTING WAS 'IS AGAIN' ''; fi
-  HEADED=yes
+  if ((${#O_LABEL[@]} == 0)); then
+    echo "${J_HEAD[profile]} had changed nothing"
+  elif [[ ! ${HEADED:-} ]]; then
+    row SETTING WAS 'IS AGAIN' ''
+    HEADED=yes
+  fi
   for ((at = ${#O_LABEL[@]} - 1; at >= 0; at--)); do
     if ! give_back "$at"; then again=("$at" ${again[@]+"${again[@]}"}); fi
   done
