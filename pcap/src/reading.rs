@@ -31,7 +31,7 @@ pub struct ReadSoFar {
     pub doubled: u64,
     /// Datagrams whose checksum is wrong, or not yet there: a network card adds it later.
     pub checksum_partial_or_wrong: u64,
-    /// The time of the first record, in ns since 1970.
+    /// The time of the first record that has one, in ns since 1970.
     pub first_ns: Option<u64>,
     /// The latest time, in ns since 1970.
     pub latest_ns: u64,
@@ -50,7 +50,9 @@ impl ReadSoFar {
 
     fn record(&mut self, record: &Record) {
         self.records += 1;
-        self.first_ns.get_or_insert(record.time_ns);
+        if record.time_ns > 0 {
+            self.first_ns.get_or_insert(record.time_ns);
+        }
         self.timestamps_backwards += u64::from(record.time_ns < self.last_ns);
         self.last_ns = record.time_ns;
         self.latest_ns = self.latest_ns.max(record.time_ns);

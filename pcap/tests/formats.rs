@@ -121,6 +121,30 @@ fn pcapng_with_any_options_tells_the_same() {
     }
 }
 
+/// Expect: a block that says no time has that of the record before it, so that time does not go backwards; one that comes
+/// first makes a capture no longer.
+#[test]
+fn simple_blocks_have_the_time_before() {
+    let scene = scene();
+    let key = scene.key_file();
+    let simple = |nth: usize| nth % 3 == 0;
+    for first in [1, 0] {
+        let mut file = PcapNg::new(false);
+        file.interface(Link::Raw, Some(9));
+        for (nth, sent) in scene.sent.iter().enumerate() {
+            let record = wire::record(sent, Link::Raw, 0);
+            match nth >= first && simple(nth) {
+                true => file.simple(&record),
+                false => file.record(0, sent.time_ns, &record, record.len()),
+            }
+        }
+        let found = stats(&scene.file("simple.pcapng", &file.bytes), &["--key", text(&key)]);
+        assert_eq!(found["records"], json!(scene.sent.len()));
+        assert_eq!(found["timestamps_backwards"], json!(0), "from {first} on");
+        assert!(found["seconds"].as_f64().unwrap() < 0.1, "from {first} on: {}", found["seconds"]);
+    }
+}
+
 /// Expect: files one after another are sections, of either byte order, wherever in the header of the second one a
 /// reading of the file ends.
 #[test]

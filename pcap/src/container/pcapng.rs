@@ -40,6 +40,8 @@ struct Interface {
 pub struct PcapNg {
     endianness: Endianness,
     interfaces: Vec<Interface>,
+    /// The time of the record before.
+    last_ns: u64,
 }
 
 /// A block that is all there.
@@ -116,7 +118,7 @@ impl<'a> Block<'a> {
 impl PcapNg {
     /// Reads the first section's header; how long it is.
     pub fn begin(bytes: &[u8]) -> Result<Option<(usize, PcapNg)>, String> {
-        let mut format = PcapNg { endianness: Endianness::Little, interfaces: Vec::new() };
+        let mut format = PcapNg { endianness: Endianness::Little, interfaces: Vec::new(), last_ns: 0 };
         match format.step(bytes, 0) {
             Step::Taken(length, _) => Ok(Some((length, format))),
             Step::Short => Ok(None),
@@ -164,14 +166,14 @@ impl PcapNg {
         Ok(())
     }
 
-    fn record(&self, block_type: u32, body: &Body<'_>, start: usize) -> Option<Record> {
+    fn record(&mut self, block_type: u32, body: &Body<'_>, start: usize) -> Option<Record> {
         let (interface, time_ns, data_at, captured, original_bytes) = match block_type {
             SIMPLE_PACKET_BLOCK => {
                 let interface = self.interfaces.first()?;
                 let original = body.u32(0)?;
                 let snap = if interface.snap_bytes == 0 { u32::MAX } else { interface.snap_bytes };
                 // It says no time.
-                (interface, 0, 4, original.min(snap), original)
+                (interface, self.last_ns, 4, original.min(snap), original)
             }
             _ => {
                 let id = if block_type == PACKET_BLOCK { body.u16(0)?.into() } else { body.u32(0)? };
@@ -182,6 +184,7 @@ impl PcapNg {
         };
         body.bytes.get(data_at..data_at + captured as usize)?;
         let range = start + data_at..start + data_at + captured as usize;
+        self.last_ns = time_ns;
         Some(Record { time_ns, link_type: interface.link_type, original_bytes, range })
     }
 }
