@@ -206,6 +206,70 @@ fn ip_of_both_versions_with_extensions_and_options_is_read() {
     assert!(addresses.contains(&json!("[2001:db8::1]:7100")), "{addresses:?}");
 }
 
+/// Expect: files of one recording tell in any order what they tell as one, and no more is said.
+#[test]
+fn files_are_read_in_the_order_of_their_times() {
+    let mut scene = Scene::new();
+    let mut phone = scene.join(42, 1_000);
+    for _ in 0..600 {
+        scene.shake(&mut phone, Status::Miss);
+    }
+    let key = scene.key_file();
+    let expected = scene.stats();
+    let parts = scene.sent.chunks(scene.sent.len().div_ceil(12)).enumerate().map(|(number, part)| {
+        let name = if number == 0 { "ring.pcap".to_owned() } else { format!("ring.pcap.{number}") };
+        scene.file(&name, &wire::pcap(part, Link::Raw, Form::NsLittle))
+    });
+    let mut parts: Vec<_> = parts.collect();
+    assert_eq!(parts.len(), 12);
+    // As the shell has them, and the other way round, with one in which there is nothing.
+    parts.sort();
+    parts.push(scene.file("ring.none", &wire::pcap(&[], Link::Raw, Form::NsLittle)));
+    for _ in 0..2 {
+        let more: Vec<&str> = parts[1..].iter().map(|path| text(path)).chain(["--key", text(&key)]).collect();
+        let found = stats(&parts[0], &more);
+        assert_eq!(gist(&found), gist(&expected));
+        for name in ["too_old", "reordered", "seconds", "per_second", "notices", "timestamps_backwards"] {
+            assert_eq!(found[name], expected[name], "{name}");
+        }
+        parts.reverse();
+    }
+    parts.push(scene.dir.path().join("missing"));
+    let args: Vec<&str> = ["stats"].into_iter().chain(parts.iter().map(|path| text(path))).collect();
+    let output = run(&args);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && said.contains("missing: No such file"), "{said}");
+}
+
+/// Expect: a file that begins before the one before it ended is named, and by how much; with a pipe among them files are
+/// read as they are given.
+#[test]
+fn files_that_overlap_are_named() {
+    let scene = scene();
+    let half = scene.sent.len() / 2;
+    let file = |name, sent| scene.file(name, &wire::pcap(sent, Link::Raw, Form::NsLittle));
+    let (early, late) = (file("early", &scene.sent[..=half]), file("late", &scene.sent[half - 1..]));
+    let begins = |overlap_us: u64| format!("begins {:.6} s before the end", overlap_us as f64 / 1e6);
+    let span_us = |from: usize, to: usize| (scene.sent[to].time_ns - scene.sent[from].time_ns) / 1_000;
+
+    let found = stats(&late, &[text(&early)]);
+    let notice = found["notices"][0].as_str().unwrap();
+    assert!(notice.contains("late: ") && notice.contains(&begins(span_us(half - 1, half))), "{notice}");
+
+    let pipe = scene.dir.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let bytes = std::fs::read(&early).unwrap();
+    let to_pipe = pipe.clone();
+    let writer = std::thread::spawn(move || std::fs::write(to_pipe, bytes).unwrap());
+    let found = stats(&late, &[text(&pipe)]);
+    writer.join().unwrap();
+    let notice = found["notices"][0].as_str().unwrap();
+    assert!(
+        notice.contains("pipe: ") && notice.contains(&begins(span_us(0, scene.sent.len() - 1))),
+        "{notice}"
+    );
+}
+
 /// Expect: fragments and records that were kept in part are counted under their names, said, and no error.
 #[test]
 fn fragments_and_snapped_records_are_counted_and_said() {
