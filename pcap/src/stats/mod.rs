@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 /// Options of `stats`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  redpkt-pcap stats run.pcap --key redpkt.key\n  redpkt-pcap stats a.pcapng b.pcapng --keylog redpkt.keylog --json | jq .shake\n  tcpdump -w - udp port 7100 | redpkt-pcap stats -\n\nFiles are read one after the other, as parts of one capture, in the order of their first records' times; with a pipe\namong them, as they are given. Without --key and --keylog frames stay sealed, and\nseqs are taken at the headers' word."
+    after_help = "Examples:\n  redpkt-pcap stats run.pcap --key redpkt.key\n  redpkt-pcap stats a.pcapng b.pcapng --keylog redpkt.keylog --json | jq .shake\n  tcpdump -w - udp port 7100 | redpkt-pcap stats -\n\nFiles are read one after the other, as parts of one capture, in the order of their first records' times; with stdin or a pipe among them, as they are given. Without --key and --keylog frames stay sealed, and seqs are taken at the headers' word."
 )]
 pub struct StatsArgs {
     /// Captures, pcap or pcapng; - is stdin
