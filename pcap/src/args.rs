@@ -86,9 +86,12 @@ impl ReadArgs {
     }
 }
 
+/// What names stdin.
+pub const STDIN: &str = "-";
+
 /// A capture's bytes: a file's, or with `-` stdin's; and how many there are, where that is known.
 pub fn open(path: &Path) -> Result<(Box<dyn Read>, Option<u64>), Failure> {
-    if path == Path::new("-") {
+    if path == Path::new(STDIN) {
         return Ok((Box::new(std::io::stdin().lock()), None));
     }
     let usage = |why: String| Failure::usage(format!("{}: {why}", path.display()));

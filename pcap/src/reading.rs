@@ -11,7 +11,7 @@ use crate::reason::Reason;
 use redpkt::cli::Failure;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Link types that are told apart; a file with more is made to fill memory.
 const LINK_TYPES_MAX: usize = 64;
@@ -33,7 +33,7 @@ pub struct ReadSoFar {
     pub doubled: u64,
     /// Datagrams whose checksum is wrong, or not yet there: a network card adds it later.
     pub checksum_partial_or_wrong: u64,
-    /// The time of the first record, in ns since 1970.
+    /// The time of the first record that has one, in ns since 1970.
     pub first_ns: Option<u64>,
     /// The latest time, in ns since 1970.
     pub latest_ns: u64,
@@ -56,7 +56,9 @@ impl ReadSoFar {
 
     fn record(&mut self, record: &Record) {
         self.records += 1;
-        self.first_ns.get_or_insert(record.time_ns);
+        if record.time_ns > 0 {
+            self.first_ns.get_or_insert(record.time_ns);
+        }
         self.timestamps_backwards += u64::from(record.time_ns < self.last_ns);
         self.last_ns = record.time_ns;
         self.latest_ns = self.latest_ns.max(record.time_ns);
@@ -78,6 +80,29 @@ pub trait Reader: Sink {
     fn is_done(&self) -> bool;
 }
 
+/// Files in the order of the times they begin at, which that of their names is not: `*` has `x.10` before `x.2`. What
+/// cannot be read twice, such as a pipe, leaves them all as they are. Those in which no time is found come first.
+pub fn in_order(files: &[PathBuf]) -> Vec<&Path> {
+    let mut files: Vec<&Path> = files.iter().map(PathBuf::as_path).collect();
+    if files.len() > 1 && files.iter().all(|path| *path != Path::new(args::STDIN) && path.is_file()) {
+        files.sort_by_cached_key(|path| begin_ns(path));
+    }
+    files
+}
+
+/// When a file begins. Whatever is wrong with it is said when it is read.
+fn begin_ns(path: &Path) -> Option<u64> {
+    let (source, _) = args::open(path).ok()?;
+    let mut capture = Capture::open(source).ok()?;
+    capture.next_batch().ok()?;
+    first_ns(capture.records())
+}
+
+/// The first time among records that have one.
+fn first_ns(records: &[Record]) -> Option<u64> {
+    records.iter().map(|record| record.time_ns).find(|time_ns| *time_ns > 0)
+}
+
 /// Reads one file through.
 pub fn read(
     path: &Path,
@@ -97,10 +122,13 @@ pub fn read(
     let mut items: Vec<Item> = Vec::new();
     // Times of different files are not compared.
     so_far.last_ns = 0;
+    let end_before_ns = so_far.latest_ns;
+    let mut begin_ns = None;
     while !reader.is_done()
         && capture.next_batch().map_err(|error| Failure::machine(format!("{name}: {error}")))?
     {
         items.clear();
+        begin_ns = begin_ns.or_else(|| first_ns(capture.records()));
         understand(capture.records(), capture.bytes(), ports, so_far, &mut doubled, &mut items);
         reader.begins(so_far.first_ns.unwrap_or_default());
         follower.batch(Batch { items: &items, bytes: capture.bytes() }, reader);
@@ -109,6 +137,12 @@ pub fn read(
     progress.finish();
     so_far.bytes += capture.at();
     so_far.buffer_bytes = so_far.buffer_bytes.max(capture.memory_bytes());
+    if let Some(begin_ns) = begin_ns.filter(|begin_ns| *begin_ns < end_before_ns) {
+        let overlap_s = (end_before_ns - begin_ns) as f64 / 1e9;
+        so_far.notices.push(format!(
+            "{name}: begins {overlap_s:.6} s before the end of what was read before it; figures of users who are in both may be wrong: merge such files first, as with mergecap"
+        ));
+    }
     match capture.end() {
         Some(End::CutShort { at }) => so_far
             .ended_early(format!("{name}: cut off in the middle of a record at byte {at}; read up to there")),

@@ -5,35 +5,9 @@ mod support;
 use redpkt_proto::body::Status;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
+use support::gist::{gist, scene};
 use support::wire::{self, Form, Link, PcapNg};
 use support::{BEGIN_NS, Scene, run, show_json, stats, text};
-
-/// A user joins and shakes twice, and wins once.
-fn scene() -> Scene {
-    let mut scene = Scene::new();
-    let mut phone = scene.join(42, 1_000);
-    scene.shake(&mut phone, Status::Miss);
-    scene.shake(&mut phone, Status::Ok);
-    scene
-}
-
-/// What is the same in all of them.
-fn gist(stats: &Value) -> Value {
-    json!([
-        stats["records"],
-        stats["datagrams"],
-        stats["frames"],
-        stats["ops"],
-        stats["shake"],
-        stats["requests"],
-        stats["response_us"],
-        stats["lost"],
-        stats["not_redpkt"],
-        stats["sessions"],
-        stats["checksum_partial_or_wrong"],
-        stats["doubled"],
-    ])
-}
 
 /// Expect: classic pcap in µs and ns, of both byte orders, and every link type, tell the same.
 #[test]
@@ -47,68 +21,6 @@ fn every_form_and_link_type_of_pcap_tells_the_same() {
             let file = scene.file("form.pcap", &wire::pcap(&scene.sent, link, form));
             assert_eq!(gist(&stats(&file, &["--key", text(&key)])), expected, "{form:?} {link:?}");
         }
-    }
-}
-
-/// Expect: pcapng of both byte orders, with several interfaces of different link types and resolutions and with blocks
-/// of unknown types between the records, tells the same.
-#[test]
-fn pcapng_with_several_interfaces_tells_the_same() {
-    let scene = scene();
-    let key = scene.key_file();
-    let expected = gist(&scene.stats());
-    for is_big in [false, true] {
-        let mut file = PcapNg::new(is_big);
-        file.interface(Link::Ethernet, None);
-        file.interface(Link::Sll2, Some(9));
-        file.block(0x0bad, b"what is this?");
-        for (at, sent) in scene.sent.iter().enumerate() {
-            match at % 2 {
-                0 => {
-                    let record = wire::record(sent, Link::Ethernet, 0);
-                    file.record(0, sent.time_ns / 1_000, &record, record.len());
-                }
-                _ => {
-                    let record = wire::record(sent, Link::Sll2, 0);
-                    file.record(1, sent.time_ns, &record, record.len());
-                }
-            }
-            file.block(5, &[0; 12]);
-        }
-        let file = scene.file("scene.pcapng", &file.bytes);
-        assert_eq!(gist(&stats(&file, &["--key", text(&key)])), expected, "big: {is_big}");
-    }
-}
-
-/// Expect: files one after another are sections, of either byte order, wherever in the header of the second one a
-/// reading of the file ends.
-#[test]
-fn sections_of_both_byte_orders_follow_each_other() {
-    /// Bytes that are read at once.
-    const READ_BYTES: usize = 256 << 10;
-    let scene = scene();
-    let (sent, key) = (&scene.sent[0], scene.key_file());
-    let record = wire::record(sent, Link::Ethernet, 0);
-    let section = |is_big, length: usize| {
-        let mut file = PcapNg::new(is_big);
-        file.interface(Link::Ethernet, None);
-        file.record(0, sent.time_ns / 1_000, &record, record.len());
-        let rest = length.saturating_sub(file.bytes.len() + 12);
-        if rest > 0 {
-            file.block(0x0bad, &vec![0; rest]);
-        }
-        file.bytes
-    };
-    for (is_big, before) in (0..=28).step_by(4).flat_map(|before| [(false, before), (true, before)]) {
-        let first = section(is_big, READ_BYTES - before);
-        assert_eq!(first.len(), READ_BYTES - before);
-        let path = scene.file("sections.pcapng", &[first, section(!is_big, 0)].concat());
-        let stats = stats(&path, &["--key", text(&key)]);
-        assert_eq!(
-            (&stats["records"], &stats["cut_short"]),
-            (&2.into(), &false.into()),
-            "{before} bytes before"
-        );
     }
 }
 
@@ -139,6 +51,70 @@ fn ip_of_both_versions_with_extensions_and_options_is_read() {
     assert_eq!(gist(&found), gist(&expected));
     let addresses: Vec<Value> = show_json(&file, &[]).iter().map(|frame| frame["from"].clone()).collect();
     assert!(addresses.contains(&json!("[2001:db8::1]:7100")), "{addresses:?}");
+}
+
+/// Expect: files of one recording tell in any order what they tell as one, and no more is said.
+#[test]
+fn files_are_read_in_the_order_of_their_times() {
+    let mut scene = Scene::new();
+    let mut phone = scene.join(42, 1_000);
+    for _ in 0..600 {
+        scene.shake(&mut phone, Status::Miss);
+    }
+    let key = scene.key_file();
+    let expected = scene.stats();
+    let parts = scene.sent.chunks(scene.sent.len().div_ceil(12)).enumerate().map(|(number, part)| {
+        let name = if number == 0 { "ring.pcap".to_owned() } else { format!("ring.pcap.{number}") };
+        scene.file(&name, &wire::pcap(part, Link::Raw, Form::NsLittle))
+    });
+    let mut parts: Vec<_> = parts.collect();
+    assert_eq!(parts.len(), 12);
+    // As the shell has them, and the other way round, with one in which there is nothing.
+    parts.sort();
+    parts.push(scene.file("ring.none", &wire::pcap(&[], Link::Raw, Form::NsLittle)));
+    for _ in 0..2 {
+        let more: Vec<&str> = parts[1..].iter().map(|path| text(path)).chain(["--key", text(&key)]).collect();
+        let found = stats(&parts[0], &more);
+        assert_eq!(gist(&found), gist(&expected));
+        for name in ["too_old", "reordered", "seconds", "per_second", "notices", "timestamps_backwards"] {
+            assert_eq!(found[name], expected[name], "{name}");
+        }
+        parts.reverse();
+    }
+    parts.push(scene.dir.path().join("missing"));
+    let args: Vec<&str> = ["stats"].into_iter().chain(parts.iter().map(|path| text(path))).collect();
+    let output = run(&args);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(2) && said.contains("missing: No such file"), "{said}");
+}
+
+/// Expect: a file that begins before the one before it ended is named, and by how much; with a pipe among them files are
+/// read as they are given.
+#[test]
+fn files_that_overlap_are_named() {
+    let scene = scene();
+    let half = scene.sent.len() / 2;
+    let file = |name, sent| scene.file(name, &wire::pcap(sent, Link::Raw, Form::NsLittle));
+    let (early, late) = (file("early", &scene.sent[..=half]), file("late", &scene.sent[half - 1..]));
+    let begins = |overlap_us: u64| format!("begins {:.6} s before the end", overlap_us as f64 / 1e6);
+    let span_us = |from: usize, to: usize| (scene.sent[to].time_ns - scene.sent[from].time_ns) / 1_000;
+
+    let found = stats(&late, &[text(&early)]);
+    let notice = found["notices"][0].as_str().unwrap();
+    assert!(notice.contains("late: ") && notice.contains(&begins(span_us(half - 1, half))), "{notice}");
+
+    let pipe = scene.dir.path().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let bytes = std::fs::read(&early).unwrap();
+    let to_pipe = pipe.clone();
+    let writer = std::thread::spawn(move || std::fs::write(to_pipe, bytes).unwrap());
+    let found = stats(&late, &[text(&pipe)]);
+    writer.join().unwrap();
+    let notice = found["notices"][0].as_str().unwrap();
+    assert!(
+        notice.contains("pipe: ") && notice.contains(&begins(span_us(0, scene.sent.len() - 1))),
+        "{notice}"
+    );
 }
 
 /// Expect: fragments and records that were kept in part are counted under their names, said, and no error.
@@ -202,24 +178,6 @@ fn a_file_that_is_cut_off_is_read_up_to_there() {
     }
     let found = stats(&scene.capture(), &[]);
     assert_eq!((&found["cut_short"], &found["bytes"]), (&json!(false), &json!(whole.len())));
-}
-
-/// Expect: descriptions of interfaces, all of which are kept, do not fill memory: the reading ends, and says why.
-#[test]
-fn long_descriptions_of_interfaces_do_not_fill_memory() {
-    let scene = scene();
-    let mut file = PcapNg::new(false);
-    let comment = [&1u16.to_le_bytes()[..], &60_000u16.to_le_bytes(), &[b'x'; 60_000], &[0; 4]].concat();
-    let body = [&101u16.to_le_bytes()[..], &[0; 6], &comment].concat();
-    for _ in 0..100 {
-        file.block(1, &body);
-    }
-    let output = run(&["stats", text(&scene.file("long.pcapng", &file.bytes)), "--json"]);
-    assert_eq!(output.status.code(), Some(0));
-    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert!(found["memory_bytes"].as_u64().unwrap() < 16 << 20, "{found}");
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("described in more than 1 MiB"), "{said}");
 }
 
 /// Expect: a block that cannot be ends the reading, with a line of where; what came before counts.

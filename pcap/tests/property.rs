@@ -37,6 +37,13 @@ static SAMPLES: LazyLock<Samples> = LazyLock::new(|| {
         file.record(0, sent.time_ns, &record, record.len());
     }
     files.push(file.bytes);
+    let options = [wire::option(false, 2, b"eth0"), wire::option(false, 14, &[0; 8])].concat();
+    let mut file = PcapNg::with_options(false, &options);
+    file.described(Link::Raw, 1, &options);
+    for sent in &scene.sent {
+        file.simple(&wire::record(sent, Link::Raw, 0));
+    }
+    files.push(file.bytes);
     Samples { scene, files }
 });
 
@@ -74,7 +81,7 @@ proptest! {
     /// Expect: captures with changed, missing and added bytes are read to their end.
     #[test]
     fn damaged_captures_do_no_harm(
-        which in 0..9_usize,
+        which in 0..10_usize,
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..20),
         cut in prop::option::of(any::<prop::sample::Index>()),
         added in prop::option::of((any::<prop::sample::Index>(), any::<[u8; 3]>())),

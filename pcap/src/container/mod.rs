@@ -25,7 +25,8 @@ const PCAP_RECORD_HEADER_BYTES: usize = 16;
 /// One captured unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// When it was captured, in ns since 1970.
+    /// When it was captured, in ns since 1970. pcapng's simple blocks do not say it: they have the time of the record
+    /// before, or 0 if they come first.
     pub time_ns: u64,
     /// Link type of its interface, as <https://www.tcpdump.org/linktypes.html> numbers them.
     pub link_type: u32,
@@ -101,9 +102,7 @@ impl<R: Read> Capture<R> {
         let (used, format) = loop {
             match begin(&buffer[..len]).map_err(OpenError::NoCapture)? {
                 Some(begun) => break begun,
-                None if len == buffer.len() && len > RECORD_BYTES_MAX => {
-                    return Err(OpenError::NoCapture("its first block is longer than 16 MiB".into()));
-                }
+                // That ends: a first block that claims to be longer than 16 MiB is refused.
                 None if len == buffer.len() => buffer.resize(2 * len, 0),
                 None => {}
             }

@@ -1,24 +1,31 @@
 //! The blocks of a pcapng file (draft-ietf-opsawg-pcapng).
 
 use super::{RECORD_BYTES_MAX, Record, Step};
-use pcap_file::pcapng::PcapNgParser;
-use pcap_file::pcapng::blocks::interface_description::{
-    InterfaceDescriptionBlock, InterfaceDescriptionOption,
-};
+use pcap_file::Endianness;
 use pcap_file::pcapng::blocks::{
     ENHANCED_PACKET_BLOCK, INTERFACE_DESCRIPTION_BLOCK, PACKET_BLOCK, SECTION_HEADER_BLOCK,
     SIMPLE_PACKET_BLOCK,
 };
-use pcap_file::{Endianness, PcapError};
 
 /// Interfaces of one section. More is no machine but a file made to fill memory.
 const INTERFACES_MAX: usize = 4_096;
 
-/// Bytes of their descriptions, which the parser keeps with all options.
-const INTERFACES_BYTES_MAX: usize = 1 << 20;
-
-/// Type and length, before a block's body.
+/// Type and length, before a block's body, and the length once more behind it.
 const BLOCK_HEADER_BYTES: usize = 8;
+const BLOCK_TRAILER_BYTES: usize = 4;
+
+/// What a section's header has before its options: byte order, version and length of the section.
+const SECTION_BYTES_MIN: usize = 16;
+
+/// What an interface's description has before its options: link type, two bytes of no meaning, snap length.
+const INTERFACE_OPTIONS_AT: usize = 8;
+
+/// Options of an interface: how long a unit of its times is, and what is added to them.
+const IF_TSRESOL: u16 = 9;
+const IF_TSOFFSET: u16 = 14;
+
+/// The last option, which a writer may leave out.
+const OPT_ENDOFOPT: u16 = 0;
 
 /// What is needed of an interface for its records.
 #[derive(Clone, Copy, Debug)]
@@ -31,10 +38,18 @@ struct Interface {
 
 /// The state of reading a pcapng file.
 pub struct PcapNg {
-    parser: PcapNgParser,
+    endianness: Endianness,
     interfaces: Vec<Interface>,
-    /// Of their descriptions.
-    interfaces_bytes: usize,
+    /// The time of the record before.
+    last_ns: u64,
+}
+
+/// A block that is all there.
+struct Block<'a> {
+    block_type: u32,
+    /// With its type and both lengths.
+    length: usize,
+    body: Body<'a>,
 }
 
 /// A reader of one block's integers.
@@ -44,144 +59,158 @@ struct Body<'a> {
 }
 
 impl Body<'_> {
+    /// So many bytes, the least significant one first.
+    fn little<const N: usize>(&self, at: usize) -> Option<[u8; N]> {
+        let mut bytes = *self.bytes.get(at..)?.first_chunk()?;
+        if self.endianness == Endianness::Big {
+            bytes.reverse();
+        }
+        Some(bytes)
+    }
+
     fn u16(&self, at: usize) -> Option<u16> {
-        let bytes = *self.bytes.get(at..)?.first_chunk()?;
-        Some(match self.endianness {
-            Endianness::Big => u16::from_be_bytes(bytes),
-            Endianness::Little => u16::from_le_bytes(bytes),
-        })
+        self.little(at).map(u16::from_le_bytes)
     }
 
     fn u32(&self, at: usize) -> Option<u32> {
-        let bytes = *self.bytes.get(at..)?.first_chunk()?;
-        Some(match self.endianness {
-            Endianness::Big => u32::from_be_bytes(bytes),
-            Endianness::Little => u32::from_le_bytes(bytes),
-        })
+        self.little(at).map(u32::from_le_bytes)
+    }
+
+    fn i64(&self, at: usize) -> Option<i64> {
+        self.little(at).map(i64::from_le_bytes)
+    }
+}
+
+impl<'a> Block<'a> {
+    /// The block that begins here, of a section of this byte order. `None`: more bytes are needed.
+    fn read(bytes: &'a [u8], endianness: Endianness) -> Result<Option<Block<'a>>, String> {
+        // A section's header begins alike in both byte orders, and says behind its length which one is the section's.
+        let endianness = match bytes {
+            [0x0a, 0x0d, 0x0d, 0x0a, _, _, _, _, magic @ ..] => match magic.first_chunk() {
+                None => return Ok(None),
+                Some([0x1a, 0x2b, 0x3c, 0x4d]) => Endianness::Big,
+                Some([0x4d, 0x3c, 0x2b, 0x1a]) => Endianness::Little,
+                Some(_) => return Err("a section's header is of no byte order".into()),
+            },
+            _ => endianness,
+        };
+        let all = Body { bytes, endianness };
+        let (Some(block_type), Some(claimed)) = (all.u32(0), all.u32(4)) else { return Ok(None) };
+        let length = claimed as usize;
+        if length > RECORD_BYTES_MAX {
+            return Err("a block claims to be longer than 16 MiB".into());
+        }
+        if length < BLOCK_HEADER_BYTES + BLOCK_TRAILER_BYTES || !length.is_multiple_of(4) {
+            return Err(format!("a block claims to be {length} bytes long"));
+        }
+        if bytes.len() < length {
+            return Ok(None);
+        }
+        let body_end = length - BLOCK_TRAILER_BYTES;
+        if all.u32(body_end) != Some(claimed) {
+            return Err("a block's two lengths differ".into());
+        }
+        let body = Body { bytes: &bytes[BLOCK_HEADER_BYTES..body_end], endianness };
+        Ok(Some(Block { block_type, length, body }))
     }
 }
 
 impl PcapNg {
     /// Reads the first section's header; how long it is.
     pub fn begin(bytes: &[u8]) -> Result<Option<(usize, PcapNg)>, String> {
-        match PcapNgParser::new(bytes) {
-            Ok((rest, parser)) => Ok(Some((
-                bytes.len() - rest.len(),
-                PcapNg { parser, interfaces: Vec::new(), interfaces_bytes: 0 },
-            ))),
-            Err(PcapError::IncompleteBuffer) if bytes.len() <= RECORD_BYTES_MAX => Ok(None),
-            Err(error) => Err(format!("it begins as pcapng and goes on wrong: {error}")),
+        let mut format = PcapNg { endianness: Endianness::Little, interfaces: Vec::new(), last_ns: 0 };
+        match format.step(bytes, 0) {
+            Step::Taken(length, _) => Ok(Some((length, format))),
+            Step::Short => Ok(None),
+            Step::Damaged(why) => Err(format!("it begins as pcapng and goes on wrong: {why}")),
         }
     }
 
     /// Reads one block of `unread`, which begins at `start` of the buffer.
     pub fn step(&mut self, unread: &[u8], start: usize) -> Step {
-        match self.parser.next_raw_block(unread) {
-            Ok((rest, block)) => {
-                let taken = unread.len() - rest.len();
-                match block.type_ {
-                    SECTION_HEADER_BLOCK => {
-                        self.interfaces.clear();
-                        self.interfaces_bytes = 0;
-                    }
-                    INTERFACE_DESCRIPTION_BLOCK => return self.interface(taken),
-                    ENHANCED_PACKET_BLOCK | PACKET_BLOCK | SIMPLE_PACKET_BLOCK => {
-                        return self.record(block.type_, unread, taken, start);
-                    }
-                    _ => {}
-                }
-                Step::Taken(taken, None)
-            }
-            Err(PcapError::IncompleteBuffer) => self.short(unread),
-            Err(error) => Step::Damaged(format!("a block is not as pcapng has them: {error}")),
-        }
-    }
-
-    /// The parser asks for more: either the block is not all there, or something in it is too short.
-    fn short(&self, unread: &[u8]) -> Step {
-        // A section's header begins alike in both byte orders, and says behind its length which one is the section's.
-        let endianness = match unread {
-            [0x0a, 0x0d, 0x0d, 0x0a, rest @ ..] => match rest.get(4..8) {
-                Some([0x1a, 0x2b, 0x3c, 0x4d]) => Endianness::Big,
-                Some(_) => Endianness::Little,
-                None => return Step::Short,
-            },
-            _ => self.parser.section().endianness,
+        let block = match Block::read(unread, self.endianness) {
+            Ok(Some(block)) => block,
+            Ok(None) => return Step::Short,
+            Err(why) => return Step::Damaged(why),
         };
-        match (Body { bytes: unread, endianness }).u32(4) {
-            Some(length) if length as usize > RECORD_BYTES_MAX => {
-                Step::Damaged("a block claims to be longer than 16 MiB".into())
-            }
-            Some(length) if unread.len() >= (length as usize).max(12) => {
-                Step::Damaged("an option of a block is too short".into())
-            }
-            _ => Step::Short,
+        let outcome = match block.block_type {
+            SECTION_HEADER_BLOCK => self.section(&block.body).map(|()| None),
+            INTERFACE_DESCRIPTION_BLOCK => self.interface(&block.body).map(|()| None),
+            ENHANCED_PACKET_BLOCK | PACKET_BLOCK | SIMPLE_PACKET_BLOCK => self
+                .record(block.block_type, &block.body, start + BLOCK_HEADER_BYTES)
+                .map(Some)
+                .ok_or_else(|| "a record is longer than its block, or of no interface of its section".into()),
+            _ => Ok(None),
+        };
+        match outcome {
+            Ok(record) => Step::Taken(block.length, record),
+            Err(why) => Step::Damaged(why),
         }
     }
 
-    fn interface(&mut self, taken: usize) -> Step {
+    fn section(&mut self, body: &Body<'_>) -> Result<(), String> {
+        if body.bytes.len() < SECTION_BYTES_MIN {
+            return Err("a section's header is too short".into());
+        }
+        self.endianness = body.endianness;
+        self.interfaces.clear();
+        Ok(())
+    }
+
+    fn interface(&mut self, body: &Body<'_>) -> Result<(), String> {
         if self.interfaces.len() == INTERFACES_MAX {
-            return Step::Damaged(format!("a section has more than {INTERFACES_MAX} interfaces"));
+            return Err(format!("a section has more than {INTERFACES_MAX} interfaces"));
         }
-        self.interfaces_bytes += taken;
-        if self.interfaces_bytes > INTERFACES_BYTES_MAX {
-            return Step::Damaged("the interfaces of a section are described in more than 1 MiB".into());
-        }
-        self.interfaces.extend(self.parser.interfaces().last().map(Interface::of));
-        Step::Taken(taken, None)
+        let interface = Interface::of(body).ok_or("an interface's description is longer than its block")?;
+        self.interfaces.push(interface);
+        Ok(())
     }
 
-    fn record(&self, block_type: u32, unread: &[u8], taken: usize, start: usize) -> Step {
-        let endianness = self.parser.section().endianness;
-        let bytes = &unread[BLOCK_HEADER_BYTES..taken - 4];
-        match self.record_of(block_type, &Body { bytes, endianness }, start + BLOCK_HEADER_BYTES) {
-            Some(record) => Step::Taken(taken, Some(record)),
-            None => {
-                Step::Damaged("a record is longer than its block, or of no interface of its section".into())
-            }
-        }
-    }
-
-    fn record_of(&self, block_type: u32, body: &Body<'_>, start: usize) -> Option<Record> {
-        let (interface, ticks, data_at, captured, original_bytes) = match block_type {
+    fn record(&mut self, block_type: u32, body: &Body<'_>, start: usize) -> Option<Record> {
+        let (interface, time_ns, data_at, captured, original_bytes) = match block_type {
             SIMPLE_PACKET_BLOCK => {
                 let interface = self.interfaces.first()?;
                 let original = body.u32(0)?;
                 let snap = if interface.snap_bytes == 0 { u32::MAX } else { interface.snap_bytes };
-                (interface, 0, 4, original.min(snap), original)
+                // It says no time.
+                (interface, self.last_ns, 4, original.min(snap), original)
             }
             _ => {
                 let id = if block_type == PACKET_BLOCK { body.u16(0)?.into() } else { body.u32(0)? };
                 let interface = self.interfaces.get(id as usize)?;
                 let ticks = u64::from(body.u32(4)?) << 32 | u64::from(body.u32(8)?);
-                (interface, ticks, 20, body.u32(12)?, body.u32(16)?)
+                (interface, interface.time_ns(ticks), 20, body.u32(12)?, body.u32(16)?)
             }
         };
         body.bytes.get(data_at..data_at + captured as usize)?;
         let range = start + data_at..start + data_at + captured as usize;
-        // Simple blocks say no time.
-        let time_ns = if block_type == SIMPLE_PACKET_BLOCK { 0 } else { interface.time_ns(ticks) };
+        self.last_ns = time_ns;
         Some(Record { time_ns, link_type: interface.link_type, original_bytes, range })
     }
 }
 
 impl Interface {
-    fn of(block: &InterfaceDescriptionBlock<'_>) -> Interface {
+    /// Of options only those that times depend on are looked at. `None`: something is longer than the block.
+    fn of(body: &Body<'_>) -> Option<Interface> {
         // Without an option times are µs since 1970.
         let mut interface = Interface {
-            link_type: u32::from(block.linktype) & 0xffff,
-            snap_bytes: block.snaplen,
+            link_type: body.u16(0)?.into(),
+            snap_bytes: body.u32(4)?,
             resolution: 6,
             offset_s: 0,
         };
-        for option in &block.options {
-            match option {
-                InterfaceDescriptionOption::IfTsResol(resolution) => interface.resolution = *resolution,
-                InterfaceDescriptionOption::IfTsOffset(offset) => interface.offset_s = *offset as i64,
+        let mut at = INTERFACE_OPTIONS_AT;
+        while let Some(code) = body.u16(at).filter(|code| *code != OPT_ENDOFOPT) {
+            let length = usize::from(body.u16(at + 2)?);
+            let value = body.bytes.get(at + 4..)?.get(..length)?;
+            match (code, value) {
+                (IF_TSRESOL, [resolution]) => interface.resolution = *resolution,
+                (IF_TSOFFSET, [_, _, _, _, _, _, _, _]) => interface.offset_s = body.i64(at + 4)?,
                 _ => {}
             }
+            at += 4 + length.next_multiple_of(4);
         }
-        interface
+        Some(interface)
     }
 
     /// A time of this interface in ns since 1970.

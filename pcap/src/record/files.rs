@@ -11,17 +11,21 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+type Writer = PcapWriter<Box<dyn Write>>;
+
 /// Where records go.
 pub(super) struct Files {
     out: PathBuf,
     link: DataLink,
     rotate: Option<Limit>,
     keep: Option<u32>,
-    writer: PcapWriter<Box<dyn Write>>,
+    writer: Writer,
     since: Instant,
-    /// Those that are there, oldest first.
+    /// Those of this recording that are there, oldest first.
     there: VecDeque<PathBuf>,
     count: u32,
+    /// What the present one's name ends with; 0: nothing.
+    number: u64,
     /// Bytes of the files before the present one.
     bytes_before: u64,
     /// Whether whoever read stdout has gone.
@@ -40,7 +44,7 @@ impl Files {
             return Err(Failure::usage("--rotate: stdout is one file; name a file with --out"));
         }
         Ok(Files {
-            writer: create(out, link)?,
+            writer: create(out, link).map_err(|error| refused(out, &error))?,
             out: out.to_owned(),
             link,
             rotate,
@@ -48,6 +52,7 @@ impl Files {
             since: Instant::now(),
             there: VecDeque::from([out.to_owned()]),
             count: 1,
+            number: 0,
             bytes_before: 0,
             is_closed: false,
         })
@@ -72,11 +77,9 @@ impl Files {
 
     fn next(&mut self) -> Result<(), Failure> {
         self.flush()?;
-        let mut name = self.out.clone().into_os_string();
-        name.push(format!(".{}", self.count));
-        let path = PathBuf::from(name);
+        let (path, writer) = self.create_next()?;
         self.bytes_before += self.writer.bytes();
-        self.writer = create(&path, self.link)?;
+        self.writer = writer;
         self.since = Instant::now();
         self.there.push_back(path);
         self.count += 1;
@@ -90,6 +93,21 @@ impl Files {
             }
         }
         Ok(())
+    }
+
+    /// Makes the file with the next number that is free: what another recording left is not touched.
+    fn create_next(&mut self) -> Result<(PathBuf, Writer), Failure> {
+        loop {
+            self.number += 1;
+            let mut name = self.out.clone().into_os_string();
+            name.push(format!(".{}", self.number));
+            let path = PathBuf::from(name);
+            match create(&path, self.link) {
+                Ok(writer) => return Ok((path, writer)),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(refused(&path, &error)),
+            }
+        }
     }
 
     /// Bytes written to all files.
@@ -144,19 +162,22 @@ fn is_stdout(out: &Path) -> bool {
     out.as_os_str() == "-"
 }
 
-fn create(path: &Path, link: DataLink) -> Result<PcapWriter<Box<dyn Write>>, Failure> {
-    let refused = |error: std::io::Error| match error.kind() {
+fn create(path: &Path, link: DataLink) -> std::io::Result<Writer> {
+    let file: Box<dyn Write> = if is_stdout(path) {
+        Box::new(std::io::stdout())
+    } else {
+        Box::new(OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?)
+    };
+    PcapWriter::begin(file, link)
+}
+
+fn refused(path: &Path, error: &std::io::Error) -> Failure {
+    match error.kind() {
         ErrorKind::AlreadyExists => {
             Failure::usage(format!("--out: {} is there already; name another file", path.display()))
         }
         _ => Failure::machine(format!("--out: making {}: {error}", path.display())),
-    };
-    let file: Box<dyn Write> = if is_stdout(path) {
-        Box::new(std::io::stdout())
-    } else {
-        Box::new(OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(refused)?)
-    };
-    PcapWriter::begin(file, link).map_err(refused)
+    }
 }
 
 #[cfg(test)]
@@ -185,6 +206,21 @@ mod tests {
         assert_eq!(names(dir.path()), ["x.pcap.2", "x.pcap.3"]);
         let size = |name: &str| dir.path().join(name).metadata().unwrap().len();
         assert_eq!([size("x.pcap.2"), size("x.pcap.3")], [24 + 2 * 116, 24 + 116]);
+    }
+
+    /// Expect: numbers that an earlier recording took are skipped, and its files neither change nor go.
+    #[test]
+    fn files_of_an_earlier_recording_stay() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("x.pcap");
+        let earlier = [1, 3, 4].map(|number| dir.path().join(format!("x.pcap.{number}")));
+        earlier.iter().for_each(|path| std::fs::write(path, "mine").unwrap());
+        let mut files = Files::begin(&out, DataLink::RAW, Some(Limit::Bytes(25)), Some(2)).unwrap();
+        (0..5).for_each(|nth| files.write(nth, 1, &[1]).unwrap());
+        assert_eq!((files.count(), files.removed()), (5, 3));
+        files.finish().unwrap();
+        assert_eq!(names(dir.path()), ["x.pcap.1", "x.pcap.3", "x.pcap.4", "x.pcap.6", "x.pcap.7"]);
+        earlier.iter().for_each(|path| assert_eq!(std::fs::read_to_string(path).unwrap(), "mine"));
     }
 
     #[test]

@@ -30,7 +30,8 @@ const TURN: Duration = Duration::from_millis(100);
 
 The kernel picks UDP from or to the ports, and later fragments, which have none. On lo each datagram
 is seen once. Senders' segmentation (GSO) and receivers' coalescing (GRO) show many datagrams as one
-long one. It needs CAP_NET_RAW. With --rotate, FILE is followed by FILE.1, FILE.2 and so on.
+long one. It needs CAP_NET_RAW. With --rotate, FILE is followed by FILE.1, FILE.2 and so on;
+numbers that are taken are skipped, and --keep removes none but this recording's own files.
 
 Exit codes: 0 done, 2 an option is wrong, 3 the machine refused.")]
 pub struct RecordArgs {

@@ -32,7 +32,7 @@ use std::path::{Path, PathBuf};
 /// Options of `stats`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Examples:\n  redpkt-pcap stats run.pcap --key redpkt.key\n  redpkt-pcap stats a.pcapng b.pcapng --keylog redpkt.keylog --json | jq .shake\n  tcpdump -w - udp port 7100 | redpkt-pcap stats -\n\nFiles are read one after the other, as parts of one capture. Without --key and --keylog frames stay sealed, and seqs are taken at the headers' word."
+    after_help = "Examples:\n  redpkt-pcap stats run.pcap --key redpkt.key\n  redpkt-pcap stats a.pcapng b.pcapng --keylog redpkt.keylog --json | jq .shake\n  tcpdump -w - udp port 7100 | redpkt-pcap stats -\n\nFiles are read one after the other, as parts of one capture, in the order of their first records' times; with stdin or a pipe among them, as they are given. Without --key and --keylog frames stay sealed, and seqs are taken at the headers' word."
 )]
 pub struct StatsArgs {
     /// Captures, pcap or pcapng; - is stdin
@@ -77,7 +77,7 @@ pub fn measure(args: &StatsArgs) -> Result<(Report, Figures), Failure> {
     let mut so_far = ReadSoFar::default();
     let mut follower = args.read.follower(&mut so_far.notices)?;
     let mut figures = Figures::new(args.read.figures_bytes());
-    for file in &args.files {
+    for file in reading::in_order(&args.files) {
         reading::read(file, &args.read.port, &mut so_far, &mut follower, &mut figures)?;
     }
     figures.finish();

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod gist;
 pub mod wire;
 
 use rand::{Rng as _, SeedableRng as _};

@@ -165,6 +165,15 @@ pub fn pcap_record(bytes: &mut Vec<u8>, form: Form, time_ns: u64, record: &[u8],
     bytes.extend(record);
 }
 
+/// An option of a pcapng block.
+pub fn option(is_big: bool, code: u16, value: &[u8]) -> Vec<u8> {
+    let words = [code, value.len() as u16];
+    let mut bytes = words.map(|word| if is_big { word.to_be_bytes() } else { word.to_le_bytes() }).concat();
+    bytes.extend(value);
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes
+}
+
 /// A pcapng file that is being written.
 pub struct PcapNg {
     pub bytes: Vec<u8>,
@@ -173,8 +182,13 @@ pub struct PcapNg {
 
 impl PcapNg {
     pub fn new(is_big: bool) -> PcapNg {
+        PcapNg::with_options(is_big, &[])
+    }
+
+    /// A file whose section's header has options.
+    pub fn with_options(is_big: bool, options: &[u8]) -> PcapNg {
         let mut file = PcapNg { bytes: Vec::new(), is_big };
-        let body = [&file.u32(0x1a2b_3c4d)[..], &file.u16(1), &file.u16(0), &[0xff; 8]].concat();
+        let body = [&file.u32(0x1a2b_3c4d)[..], &file.u16(1), &file.u16(0), &[0xff; 8], options].concat();
         file.block(0x0a0d_0d0a, &body);
         file
     }
@@ -199,12 +213,21 @@ impl PcapNg {
 
     /// An interface; without a resolution its times are µs.
     pub fn interface(&mut self, link: Link, resolution: Option<u8>) {
-        let mut body = [&self.u16(link.number() as u16)[..], &self.u16(0), &self.u32(0)].concat();
-        if let Some(resolution) = resolution {
-            body.extend([&self.u16(9)[..], &self.u16(1), &[resolution, 0, 0, 0]].concat());
-            body.extend([0; 4]);
-        }
-        self.block(1, &body);
+        let options = resolution
+            .map(|resolution| [option(self.is_big, 9, &[resolution]), option(self.is_big, 0, &[])].concat());
+        self.described(link, 0, &options.unwrap_or_default());
+    }
+
+    /// An interface with any options and reserved bytes.
+    pub fn described(&mut self, link: Link, reserved: u16, options: &[u8]) {
+        let fixed = [self.u16(link.number() as u16), self.u16(reserved), [0; 2], [0; 2]];
+        self.block(1, &[&fixed.concat()[..], options].concat());
+    }
+
+    /// A simple packet block, which says no time.
+    pub fn simple(&mut self, record: &[u8]) {
+        let body = [&self.u32(record.len() as u32)[..], record].concat();
+        self.block(3, &body);
     }
 
     pub fn record(&mut self, interface: u32, ticks: u64, record: &[u8], original: usize) {
