@@ -12,6 +12,7 @@ use pcap_file::DataLink;
 use redpkt::capture::SNAP_BYTES;
 use redpkt::cli::{Failure, caught_signals, parse_bytes};
 use redpkt::net::packet_socket::{Link, PORTS_MAX, PacketSocket, PacketSocketError, Passed};
+use redpkt::page::words::grouped;
 use serde::Serialize;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
@@ -25,12 +26,12 @@ const TURN: Duration = Duration::from_millis(100);
 #[command(after_help = "Examples:
   redpkt-pcap record --iface eth0 --out night.pcap --duration 10s
   redpkt-pcap record --iface lo --port 7100 --port 7200 --out both.pcap
-  redpkt-pcap record --iface eth0 --out ring.pcap --rotate 100MiB --keep 10      # the last GiB, until Ctrl-C
+  redpkt-pcap record --iface eth0 --out ring.pcap --rotate 100MiB --keep 10   # the last GiB
   redpkt-pcap record --iface eth0 --out - | wireshark -k -i -
 
-The kernel picks UDP from or to the ports, and later fragments, which have none. On lo each datagram
-is seen once. Senders' segmentation (GSO) and receivers' coalescing (GRO) show many datagrams as one
-long one. It needs CAP_NET_RAW. With --rotate, FILE is followed by FILE.1, FILE.2 and so on;
+The kernel picks UDP from or to the ports, and later fragments, which have none. On lo each datagram \
+is seen once. Senders' segmentation (GSO) and receivers' coalescing (GRO) show many datagrams as one \
+long one. It needs CAP_NET_RAW. With --rotate, FILE is followed by FILE.1, FILE.2 and so on; \
 numbers that are taken are skipped, and --keep removes none but this recording's own files.
 
 Exit codes: 0 done, 2 an option is wrong, 3 the machine refused.")]
@@ -195,12 +196,14 @@ fn tell(args: &RecordArgs, totals: &Totals) -> Result<(), Failure> {
         let file = args.out.display();
         let removed = if *files_removed > 0 { format!(", {files_removed} removed") } else { String::new() };
         let lost = if *lost > 0 {
-            format!("; {lost} LOST, the recorder did not keep up")
+            format!("; {} LOST, the recorder did not keep up", grouped(*lost))
         } else {
             "; none lost".into()
         };
+        let (records, bytes) = (grouped(*records), grouped(*bytes));
+        let files = if *files == 1 { "1 file".to_owned() } else { format!("{files} files") };
         format!(
-            "{file}: {records} records, {bytes} bytes in {files} files{removed}, {seconds:.1} s, stopped by {stopped_by}{lost}"
+            "{file}: {records} records, {bytes} bytes in {files}{removed}, {seconds:.1} s, stopped by {stopped_by}{lost}"
         )
     };
     // With the capture on stdout, what is said goes elsewhere.
