@@ -25,7 +25,7 @@ pub enum XdpError {
     },
     /// It has no hardware address, as lo and tunnels.
     #[error(
-        "--iface {name}: no Ethernet interface; name one that has a MAC address, or leave --io xdp and --iface out"
+        "--iface {name}: no Ethernet interface; name one that has a MAC address, or leave --iface out and serve with --io mmsg"
     )]
     NotEthernet {
         /// The interface.
