@@ -3,17 +3,22 @@
 use serde_json::Value;
 use std::process::Command;
 
+/// What it reports of two short pairs.
+fn floor(more: &[&str]) -> Value {
+    let output = Command::new(env!("CARGO_BIN_EXE_redpkt-bench"))
+        .args(["floor", "--pairs=2", "--seconds=0.1", "--json=-"])
+        .args(more)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
 /// Expect: both variants under both loads, spreads in order, one ratio, and whoever reads it learns on what
 /// it was measured.
 #[test]
 fn floor_writes_what_the_contract_says() {
-    let output = Command::new(env!("CARGO_BIN_EXE_redpkt-bench"))
-        .args(["floor", "--pairs=2", "--seconds=0.1", "--users=300", "--source-ports=3"])
-        .args(["--outstanding=16", "--rate=2000", "--json=-"])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let report = floor(&["--users=300", "--source-ports=3", "--outstanding=16", "--rate=2000"]);
     for comparison in [&report, &report["fixed_rate"]] {
         assert_eq!(comparison["pairs"], 2);
         for (variant, name) in ["echo_mmsg", "redpkt_mmsg"].into_iter().enumerate() {
@@ -55,12 +60,7 @@ fn options_that_cannot_be_are_refused() {
 /// Expect: with `--telemetry` the server stands beside itself, and the ratio comes with its quartiles.
 #[test]
 fn telemetry_is_compared_with_none() {
-    let output = Command::new(env!("CARGO_BIN_EXE_redpkt-bench"))
-        .args(["floor", "--telemetry", "--pairs=2", "--seconds=0.1", "--users=300", "--rate=0", "--json=-"])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let report = floor(&["--telemetry", "--users=300", "--rate=0"]);
     assert_eq!(report["variants"][0]["name"], "telemetry_off");
     let cpu = &report["ratios"]["telemetry_on"]["cpu"];
     assert!(
@@ -72,12 +72,7 @@ fn telemetry_is_compared_with_none() {
 /// asked and answered, or says what it lost, and one of few users holds few.
 #[test]
 fn captures_are_compared_with_none() {
-    let output = Command::new(env!("CARGO_BIN_EXE_redpkt-bench"))
-        .args(["floor", "--capture", "--pairs=2", "--seconds=0.1", "--users=3000", "--rate=0", "--json=-"])
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let report = floor(&["--capture", "--users=3000", "--rate=0"]);
     assert!(report["ratios"]["capture_1_in_1000"]["cpu"]["median"].as_f64() > Some(0.0), "{report}");
     let captured = |at: usize| {
         let of = &report["captured"][at];

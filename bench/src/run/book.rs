@@ -315,6 +315,9 @@ mod tests {
         all.add(&book.counts);
         all.add(&book.counts);
         assert_eq!((all.answers(), all.open.fen, all.first_try_in_time), (8, 60, 4));
+        // Told in a later session: a miss like others, and counted apart too.
+        book.ended(&Ended { is_looked_up: true, ..ended(Call::Shake, known(Status::Miss, 0, 0)) });
+        assert_eq!((book.counts.shake.miss, book.counts.shake.repeated_miss), (2, 1));
     }
     /// Expect: a line for each request about money, without a packet where it was refused; none for what only reads.
     #[test]

@@ -271,6 +271,14 @@ mod tests {
         let more = ServerSide { shake_win: 2, ..server };
         assert!(!verdict(more, Alone::Yes, 0) && verdict(more, Alone::Yes, 1) && verdict(more, Alone::No, 0));
         assert!(!verdict(ServerSide { open_fen: 29, ..server }, Alone::No, 0));
+        // A miss that was looked up may not have been counted; another one must.
+        let with_looked_up = |repeated_miss| {
+            let mut evidence = evidence(&[WIN, OPEN]);
+            evidence.counts.shake.repeated_miss = repeated_miss;
+            evidence.server = Some((ServerSide { shake_miss: 1, ..server }, Alone::Yes));
+            check(&evidence).ok
+        };
+        assert!(with_looked_up(1) && !with_looked_up(0));
     }
 
     const INVITED: Invitation = Invitation { user: 5, packet: 7, total_fen: 50 };
