@@ -1,4 +1,7 @@
 //! The blocks of a pcapng file (draft-ietf-opsawg-pcapng).
+//!
+//! `pcap-file` reads every option of a block, and refuses a file for one that is none of ours to judge. So blocks are
+//! taken apart here, down to what records need.
 
 use super::{RECORD_BYTES_MAX, Record, Step};
 use pcap_file::Endianness;
